@@ -1,0 +1,173 @@
+//! SwiGLU, exp and sums with one order on every machine.
+
+use crate::isa::vectorized;
+use crate::operand::Rows;
+use crate::par;
+
+const LANES: usize = 16;
+
+/// `Σ f(i)` for i in 0..n in sixteen lanes that are added pairwise at the end: the order does not
+/// depend on the vector width.
+#[inline(always)]
+pub fn sum_of(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = n / LANES * LANES;
+    for i in (0..whole).step_by(LANES) {
+        for j in 0..LANES {
+            lanes[j] += f(i + j);
+        }
+    }
+    for i in whole..n {
+        lanes[i - whole] += f(i);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for j in 0..width {
+            lanes[j] += lanes[j + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// e^x to about one unit in the last place; 0 below -87.3. Plain arithmetic that vectorises.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it rounds to an integer in the low bits
+    let clamped = x.clamp(-87.3, 88.3);
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    // ln 2 in two parts, so that r = x - n ln 2 is exact enough (Cody and Waite).
+    let r = clamped - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 0.5;
+    let e = p * r * r + r + 1.0;
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
+    if x < -87.3 { 0.0 } else { e * power }
+}
+
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+vectorized! {
+    fn swiglu_row(gate: &[f32], up: &[f32], out: &mut [f32]) {
+        for i in 0..out.len() {
+            out[i] = gate[i] * sigmoid(gate[i]) * up[i];
+        }
+    }
+}
+
+vectorized! {
+    fn swiglu_row_backward(gate: &mut [f32], up: &mut [f32], d: &[f32]) {
+        for i in 0..d.len() {
+            let (g, u, s) = (gate[i], up[i], sigmoid(gate[i]));
+            gate[i] = d[i] * u * s * (1.0 + g * (1.0 - s));
+            up[i] = d[i] * g * s;
+        }
+    }
+}
+
+/// `gate_up[T, 2F]` (gate, then up, in every row) → `silu(gate) · up`, `[T, F]` (Shazeer, 2020).
+pub fn swiglu(gate_up: &[f32], f: usize, out: &mut Rows) {
+    out.fill(gate_up.len() / (2 * f), f, |t, row| {
+        let (gate, up) = gate_up[t * 2 * f..][..2 * f].split_at(f);
+        swiglu_row(gate, up, row);
+    });
+}
+
+/// Turns `gate_up[T, 2F]` into its gradient, given `d[T, F]`.
+pub fn swiglu_backward(gate_up: &mut [f32], f: usize, d: &[f32]) {
+    par::rows(gate_up, 2 * f, 16, |first, rows| {
+        for (i, row) in rows.chunks_mut(2 * f).enumerate() {
+            let (gate, up) = row.split_at_mut(f);
+            swiglu_row_backward(gate, up, &d[(first + i) * f..][..f]);
+        }
+    });
+}
+
+/// `y[T, n] += bias[n]`, in rows of `n`.
+pub fn add_bias(y: &mut [f32], bias: &[f32]) {
+    let n = bias.len();
+    par::rows(y, n, 64, |_, rows| {
+        for row in rows.chunks_mut(n) {
+            add(row, bias);
+        }
+    });
+}
+
+/// `d_bias[n] += Σ_t dy[t, at..at + n]`, dy in rows of `ld`.
+pub fn bias_backward(dy: &[f32], ld: usize, at: usize, d_bias: &mut [f32]) {
+    par::rows(d_bias, 1, 64, |first, columns| {
+        for row in dy.chunks(ld) {
+            add(columns, &row[at + first..][..columns.len()]);
+        }
+    });
+}
+
+vectorized! {
+    /// `y += x`
+    pub fn add(y: &mut [f32], x: &[f32]) {
+        for i in 0..y.len() {
+            y[i] += x[i];
+        }
+    }
+}
+
+vectorized! {
+    /// `Σ a b`
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+        sum_of(a.len(), |i| a[i] * b[i])
+    }
+}
+
+vectorized! {
+    /// `y += a x`
+    pub fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
+        for i in 0..y.len() {
+            y[i] += a * x[i];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        let mut worst = 0.0f64;
+        for i in -870_000..880_000 {
+            let x = i as f32 * 1e-4;
+            let exact = (x as f64).exp();
+            worst = worst.max(((exp(x) as f64 - exact) / exact).abs());
+        }
+        assert!(worst < 2.5e-7, "relative error {worst:e}");
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn swiglu_backward_meets_finite_differences() {
+        let f = 5;
+        let x: Vec<f32> = (0..2 * f).map(|i| (i as f32 - 4.3) * 0.7).collect();
+        let d: Vec<f32> = (0..f).map(|i| 0.3 + i as f32).collect();
+        let loss = |x: &[f32]| -> f64 {
+            (0..f).map(|i| d[i] as f64 * (x[i] / (1.0 + (-x[i]).exp())) as f64 * x[f + i] as f64).sum()
+        };
+        let mut dx = x.clone();
+        swiglu_backward(&mut dx, f, &d);
+        for i in 0..2 * f {
+            let (mut up, mut down) = (x.clone(), x.clone());
+            up[i] += 1e-2;
+            down[i] -= 1e-2;
+            let slope = (loss(&up) - loss(&down)) / 2e-2;
+            assert!((slope - dx[i] as f64).abs() < 2e-3 * (1.0 + slope.abs()), "{i}: {slope} {}", dx[i]);
+        }
+    }
+}

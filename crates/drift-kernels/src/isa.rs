@@ -1,0 +1,103 @@
+//! Which instructions this processor offers; chosen once, at run time.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The paths of the kernels, slowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Isa {
+    /// Plain Rust; on aarch64 the compiler makes NEON of it.
+    Portable = 1,
+    /// AVX2 and FMA.
+    Avx2 = 2,
+    /// AVX-512 F, BW, VL; bf16 operands are widened.
+    Avx512 = 3,
+    /// AVX-512 with `vdpbf16ps`.
+    Avx512Bf16 = 4,
+    /// AMX bf16 tiles for products of bf16 operands, AVX-512 for the rest.
+    Amx = 5,
+}
+
+static CURRENT: AtomicU8 = AtomicU8::new(0);
+
+impl Isa {
+    pub const ALL: [Isa; 5] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Avx512Bf16 => "avx512-bf16",
+            Isa::Amx => "amx",
+        }
+    }
+
+    /// Whether this processor and its operating system can run the path.
+    pub fn available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("fma");
+            match self {
+                Isa::Portable => true,
+                Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+                Isa::Avx512 => avx512,
+                Isa::Avx512Bf16 => avx512 && is_x86_feature_detected!("avx512bf16"),
+                Isa::Amx => avx512 && is_x86_feature_detected!("avx512bf16") && crate::amx::usable(),
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            self == Isa::Portable
+        }
+    }
+
+    /// The path in use: the best available, unless `DRIFT_ISA` names a lower one that is available.
+    pub fn current() -> Isa {
+        let found = CURRENT.load(Ordering::Relaxed);
+        if let Some(isa) = Isa::ALL.into_iter().find(|isa| *isa as u8 == found) {
+            return isa;
+        }
+        let best = Isa::ALL.into_iter().rev().find(|isa| isa.available()).unwrap_or(Isa::Portable);
+        let wanted = std::env::var("DRIFT_ISA").ok();
+        let named = Isa::ALL.into_iter().find(|isa| Some(isa.name()) == wanted.as_deref() && isa.available());
+        let isa = named.unwrap_or(best);
+        CURRENT.store(isa as u8, Ordering::Relaxed);
+        isa
+    }
+}
+
+/// Compiles one plain loop for each vector width and calls the widest that the processor has. The
+/// body is the same Rust on every path, without contraction, so its results are the same bits.
+macro_rules! vectorized {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$doc])*
+        #[cfg(target_arch = "x86_64")]
+        #[inline]
+        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn body($($arg: $ty),*) $(-> $ret)? $body
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]
+            unsafe fn on_avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn on_avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+            match $crate::isa::Isa::current() {
+                $crate::isa::Isa::Portable => body($($arg),*),
+                // SAFETY: `current` only returns paths that the processor has.
+                $crate::isa::Isa::Avx2 => unsafe { on_avx2($($arg),*) },
+                // SAFETY: as above; every path above AVX2 includes AVX-512 F, BW, VL, DQ.
+                _ => unsafe { on_avx512($($arg),*) },
+            }
+        }
+
+        $(#[$doc])*
+        #[cfg(not(target_arch = "x86_64"))]
+        #[inline]
+        $vis fn $name($($arg: $ty),*) $(-> $ret)? $body
+    };
+}
+pub(crate) use vectorized;

@@ -1,0 +1,282 @@
+//! The two operands of a matrix product, laid out for the kernels.
+//!
+//! `Rows` is the left operand A[m, k]: row-major, in f32 or bf16, rows padded with zeros to whole
+//! tiles. `Panels` is the right operand B[k, n]: cut into panels of 32 columns, inside a panel k
+//! runs first, so that a kernel streams it; bf16 panels interleave two values of k (the layout of
+//! `vdpbf16ps` and of AMX tiles). Weights are packed once an update, activations once a product.
+
+use crate::isa::vectorized;
+use crate::par::{self, Shared};
+
+/// Columns of a panel.
+pub const PANEL: usize = 32;
+/// bf16 operands are padded to whole AMX tiles in k.
+const K_TILE: usize = 32;
+/// Rows are padded so that a pair of AMX tiles may read 32 of them.
+const M_TILE: usize = 32;
+
+/// The type of a product's operands. Sums are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    Bf16,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    F32(Vec<f32>),
+    Bf16(Vec<u16>),
+}
+
+impl Storage {
+    fn new(precision: Precision) -> Storage {
+        match precision {
+            Precision::F32 => Storage::F32(Vec::new()),
+            Precision::Bf16 => Storage::Bf16(Vec::new()),
+        }
+    }
+
+    /// Gives the storage `len` elements; grows only where it never was so large.
+    fn resize(&mut self, len: usize) {
+        match self {
+            Storage::F32(data) => data.resize(len, 0.0),
+            Storage::Bf16(data) => data.resize(len, 0),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Storage::F32(data) => data.capacity() * 4,
+            Storage::Bf16(data) => data.capacity() * 2,
+        }
+    }
+}
+
+vectorized! {
+    /// Rounds to the nearest bf16, ties to even; NaN stays NaN.
+    pub fn to_bf16(src: &[f32], dst: &mut [u16]) {
+        for (d, s) in dst.iter_mut().zip(src) {
+            let bits = s.to_bits();
+            let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+            let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
+            *d = if nan { (bits >> 16) | 0x40 } else { rounded } as u16;
+        }
+    }
+}
+
+/// The left operand, A[m, k].
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub(crate) m: usize,
+    pub(crate) k: usize,
+    /// Elements from one row to the next.
+    pub(crate) stride: usize,
+    pub(crate) data: Storage,
+}
+
+impl Rows {
+    pub fn new(precision: Precision) -> Rows {
+        Rows { m: 0, k: 0, stride: 0, data: Storage::new(precision) }
+    }
+
+    pub fn shape(&self) -> (usize, usize) {
+        (self.m, self.k)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.data.bytes()
+    }
+
+    fn shape_to(&mut self, m: usize, k: usize) {
+        let stride = match self.data {
+            Storage::F32(_) => k,
+            Storage::Bf16(_) => k.next_multiple_of(K_TILE),
+        };
+        if (self.m, self.k) != (m, k) {
+            self.data.resize(m.next_multiple_of(M_TILE) * stride);
+            (self.m, self.k, self.stride) = (m, k, stride);
+        }
+    }
+
+    /// Fills A[m, k] row by row: `row(i, out)` writes row i, `[k]`.
+    pub fn fill(&mut self, m: usize, k: usize, row: impl Fn(usize, &mut [f32]) + Sync + Send) {
+        self.shape_to(m, k);
+        let stride = self.stride;
+        match &mut self.data {
+            Storage::F32(data) => par::rows(&mut data[..m * stride], stride, 16, |first, rows| {
+                for (i, out) in rows.chunks_mut(stride).enumerate() {
+                    row(first + i, out);
+                }
+            }),
+            Storage::Bf16(data) => par::rows(&mut data[..m * stride], stride, 16, |first, rows| {
+                let mut wide = vec![0.0; k];
+                for (i, out) in rows.chunks_mut(stride).enumerate() {
+                    row(first + i, &mut wide);
+                    to_bf16(&wide, &mut out[..k]);
+                    out[k..].fill(0); // an earlier, wider matrix may have left values here
+                }
+            }),
+        }
+    }
+
+    /// A = src, `[m, k]` with `ld` elements from row to row.
+    pub fn load(&mut self, src: &[f32], m: usize, k: usize, ld: usize) {
+        self.fill(m, k, |i, out| out.copy_from_slice(&src[i * ld..i * ld + k]));
+    }
+
+    /// A = srcᵀ, src `[k, m]` with `ld` elements from row to row.
+    pub fn load_transposed(&mut self, src: &[f32], m: usize, k: usize, ld: usize) {
+        self.shape_to(m, k);
+        let stride = self.stride;
+        const BLOCK: usize = 16;
+        match &mut self.data {
+            Storage::F32(data) => par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
+                for l in 0..k {
+                    let column = &src[l * ld + first..];
+                    for (i, out) in rows.chunks_mut(stride).enumerate() {
+                        out[l] = column[i];
+                    }
+                }
+            }),
+            Storage::Bf16(data) => par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
+                let n = rows.len() / stride;
+                let mut narrow = [0u16; BLOCK];
+                for l in 0..k {
+                    to_bf16(&src[l * ld + first..][..n], &mut narrow[..n]);
+                    for (i, value) in narrow[..n].iter().enumerate() {
+                        rows[i * stride + l] = *value;
+                    }
+                }
+                for out in rows.chunks_mut(stride) {
+                    out[k..].fill(0);
+                }
+            }),
+        }
+    }
+}
+
+/// The right operand, B[k, n], in panels of 32 columns.
+#[derive(Clone, Debug)]
+pub struct Panels {
+    pub(crate) k: usize,
+    pub(crate) n: usize,
+    /// k with its padding; even for bf16.
+    pub(crate) kp: usize,
+    pub(crate) data: Storage,
+}
+
+impl Panels {
+    pub fn new(precision: Precision) -> Panels {
+        Panels { k: 0, n: 0, kp: 0, data: Storage::new(precision) }
+    }
+
+    pub fn shape(&self) -> (usize, usize) {
+        (self.k, self.n)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.data.bytes()
+    }
+
+    /// Elements of one panel.
+    pub(crate) fn panel(&self) -> usize {
+        self.kp * PANEL
+    }
+
+    /// Gives B the shape `[k, n]`; the values are whatever was there, the padding is zero.
+    pub fn shape_to(&mut self, k: usize, n: usize) {
+        if (self.k, self.n) == (k, n) {
+            return;
+        }
+        let kp = match self.data {
+            Storage::F32(_) => k,
+            Storage::Bf16(_) => k.next_multiple_of(K_TILE),
+        };
+        let len = n.div_ceil(PANEL) * PANEL * kp;
+        self.data.resize(len);
+        match &mut self.data {
+            Storage::F32(data) => zero(data),
+            Storage::Bf16(data) => zero(data),
+        }
+        (self.k, self.n, self.kp) = (k, n, kp);
+    }
+
+    /// B[:, at..at + rows] = srcᵀ, src `[rows, k]`: the layout of a weight `[out, in]` used forward.
+    pub fn set_columns(&mut self, at: usize, src: &[f32], rows: usize) {
+        let (k, panel) = (self.k, self.panel());
+        assert!(at + rows <= self.n && src.len() == rows * k, "B[{k}, {}]: columns {at}+{rows}", self.n);
+        // One task a panel that the columns touch.
+        let (first, last) = (at / PANEL, (at + rows).div_ceil(PANEL));
+        match &mut self.data {
+            Storage::F32(data) => {
+                par::rows(&mut data[first * panel..last * panel], panel, 1, |p, out| {
+                    for j in columns(first + p, at, rows) {
+                        let row = &src[((first + p) * PANEL + j - at) * k..][..k];
+                        for (l, value) in row.iter().enumerate() {
+                            out[l * PANEL + j] = *value;
+                        }
+                    }
+                });
+            }
+            Storage::Bf16(data) => {
+                par::rows(&mut data[first * panel..last * panel], panel, 1, |p, out| {
+                    let mut narrow = vec![0u16; k];
+                    for j in columns(first + p, at, rows) {
+                        to_bf16(&src[((first + p) * PANEL + j - at) * k..][..k], &mut narrow);
+                        for (l, value) in narrow.iter().enumerate() {
+                            out[bf16_index(l, j)] = *value;
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// B[at..at + rows, :] = src, src `[rows, n]` with `ld` elements from row to row: a weight
+    /// `[out, in]` used backward, or activations as the right operand of a weight gradient.
+    pub fn set_rows(&mut self, at: usize, src: &[f32], rows: usize, ld: usize) {
+        let (n, panel) = (self.n, self.panel());
+        assert!(at + rows <= self.k, "B[{}, {n}]: rows {at}+{rows}", self.k);
+        let pieces = n.div_ceil(PANEL);
+        match &mut self.data {
+            Storage::F32(data) => par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
+                let width = PANEL.min(n - p * PANEL);
+                for l in 0..rows {
+                    out[(at + l) * PANEL..][..width].copy_from_slice(&src[l * ld + p * PANEL..][..width]);
+                }
+            }),
+            Storage::Bf16(data) => par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
+                let width = PANEL.min(n - p * PANEL);
+                let mut narrow = [0u16; PANEL];
+                for l in 0..rows {
+                    to_bf16(&src[l * ld + p * PANEL..][..width], &mut narrow[..width]);
+                    let pair = &mut out[bf16_index(at + l, 0)..];
+                    for (j, value) in narrow[..width].iter().enumerate() {
+                        pair[2 * j] = *value;
+                    }
+                }
+            }),
+        }
+    }
+}
+
+/// The columns of panel `p` that lie in `at..at + rows`, counted within the panel.
+fn columns(p: usize, at: usize, rows: usize) -> std::ops::Range<usize> {
+    let start = at.saturating_sub(p * PANEL);
+    start..(at + rows - p * PANEL).min(PANEL)
+}
+
+/// Place of B[l, j] in a bf16 panel: pairs of l interleaved.
+fn bf16_index(l: usize, j: usize) -> usize {
+    (l / 2) * 2 * PANEL + 2 * j + l % 2
+}
+
+fn zero<T: Default + Clone + Send>(data: &mut [T]) {
+    let len = data.len();
+    let shared = Shared::new(data);
+    const CHUNK: usize = 1 << 16;
+    par::tasks(len.div_ceil(CHUNK), |i| {
+        // SAFETY: chunks of one slice, disjoint by construction.
+        unsafe { shared.slice(i * CHUNK, CHUNK.min(len - i * CHUNK)) }.fill(T::default());
+    });
+}

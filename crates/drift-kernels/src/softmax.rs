@@ -1,0 +1,102 @@
+//! Log-softmax over the vocabulary, fused with what surrounds it, so that logits exist only for a
+//! slab of the vocabulary at a time.
+
+use crate::elementwise::{exp, sum_of};
+use crate::isa::vectorized;
+use crate::par::{self, Shared};
+
+/// Running `log Σ exp` of A rows: maximum and sum of exponentials relative to it.
+#[derive(Clone, Debug, Default)]
+pub struct LogSumExp {
+    max: Vec<f32>,
+    sum: Vec<f32>,
+}
+
+impl LogSumExp {
+    pub fn reset(&mut self, rows: usize) {
+        self.max.clear();
+        self.max.resize(rows, f32::NEG_INFINITY);
+        self.sum.clear();
+        self.sum.resize(rows, 0.0);
+    }
+
+    /// Takes in one more slab of logits, `[A, width]`.
+    pub fn add(&mut self, logits: &[f32], width: usize) {
+        let (max, sum) = (Shared::new(&mut self.max), Shared::new(&mut self.sum));
+        let rows = logits.len() / width;
+        par::tasks(rows.div_ceil(8), |task| {
+            for a in task * 8..rows.min(task * 8 + 8) {
+                // SAFETY: a task touches its own rows only.
+                let (m, s) = unsafe { (&mut *max.at(a), &mut *sum.at(a)) };
+                add_row(&logits[a * width..][..width], m, s);
+            }
+        });
+    }
+
+    /// `log Σ exp` of row a.
+    pub fn value(&self, a: usize) -> f32 {
+        self.max[a] + self.sum[a].ln()
+    }
+}
+
+vectorized! {
+    fn add_row(logits: &[f32], max: &mut f32, sum: &mut f32) {
+        let top = max_of(logits).max(*max);
+        *sum = *sum * exp(*max - top) + sum_of(logits.len(), |i| exp(logits[i] - top));
+        *max = top;
+    }
+}
+
+#[inline(always)]
+fn max_of(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in x.chunks(16) {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = if *value > *lane { *value } else { *lane };
+        }
+    }
+    lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Turns a slab of logits `[A, width]`, vocabulary entries from `first` on, into the gradient of
+/// `Σ_a scale[a] · log p(target[a])`: `scale[a] · (1{v = target} - p[a, v])`.
+pub fn logp_backward(logits: &mut [f32], width: usize, first: usize, lse: &[f32], targets: &[u32], scale: &[f32]) {
+    par::rows(logits, width, 8, |row, rows| {
+        for (i, slab) in rows.chunks_mut(width).enumerate() {
+            let a = row + i;
+            gradient_row(slab, lse[a], scale[a]);
+            let target = targets[a] as usize;
+            if (first..first + width).contains(&target) {
+                slab[target - first] += scale[a];
+            }
+        }
+    });
+}
+
+vectorized! {
+    fn gradient_row(logits: &mut [f32], lse: f32, scale: f32) {
+        for value in logits.iter_mut() {
+            *value = -scale * exp(*value - lse);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_add_up_to_the_whole() {
+        let logits: Vec<f32> = (0..3 * 50).map(|i| ((i * 29 % 31) as f32 - 15.0) * 1.7).collect();
+        let mut lse = LogSumExp::default();
+        lse.reset(3);
+        for (from, width) in [(0, 20), (20, 30)] {
+            let slab: Vec<f32> = (0..3).flat_map(|a| logits[a * 50 + from..][..width].to_vec()).collect();
+            lse.add(&slab, width);
+        }
+        for a in 0..3 {
+            let exact = logits[a * 50..][..50].iter().map(|&x| (x as f64).exp()).sum::<f64>().ln();
+            assert!((lse.value(a) as f64 - exact).abs() < 1e-5, "{} {exact}", lse.value(a));
+        }
+    }
+}

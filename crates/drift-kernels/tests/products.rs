@@ -1,0 +1,104 @@
+//! Every path of the matrix product against the oracle, and the promises about bits.
+
+use drift_kernels::matmul::product;
+use drift_kernels::{Isa, Panels, Precision, Rows, naive};
+use proptest::prelude::*;
+
+fn values(n: usize, seed: u32) -> Vec<f32> {
+    let mut x = seed | 1;
+    (0..n)
+        .map(|_| {
+            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (x >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// C = A · B by the given path; A is loaded plainly or from its transpose, B by rows or by columns.
+fn run(isa: Isa, precision: Precision, a: &[f32], b: &[f32], m: usize, n: usize, k: usize, turned: bool) -> Vec<f32> {
+    let (mut rows, mut panels) = (Rows::new(precision), Panels::new(precision));
+    panels.shape_to(k, n);
+    if turned {
+        rows.load_transposed(&naive::transpose(a, m, k), m, k, m);
+        panels.set_columns(0, &naive::transpose(b, k, n), n);
+    } else {
+        rows.load(a, m, k, k);
+        panels.set_rows(0, b, k, n);
+    }
+    let mut c = vec![f32::NAN; m * n];
+    product(isa, &rows, 0..m, &panels, 0..n, 0, &mut c, n, false);
+    c
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn every_path_meets_the_oracle(m in 1usize..150, n in 1usize..110, k in 1usize..140, seed: u32, turned: bool) {
+        let (a, b) = (values(m * k, seed), values(k * n, seed ^ 99));
+        for precision in [Precision::F32, Precision::Bf16] {
+            let (x, y) = match precision {
+                Precision::F32 => (a.clone(), b.clone()),
+                Precision::Bf16 => (naive::round_bf16(&a), naive::round_bf16(&b)),
+            };
+            let expected = naive::matmul(&x, &y, m, n, k);
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+                let c = run(isa, precision, &a, &b, m, n, k, turned);
+                for (got, want) in c.iter().zip(&expected) {
+                    prop_assert!((got - want).abs() < 2e-5, "{isa:?} {precision:?}: {got}, oracle {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_its_company(m in 2usize..60, n in 1usize..70, k in 1usize..90, seed: u32) {
+        let (a, b) = (values(m * k, seed), values(k * n, seed ^ 7));
+        for precision in [Precision::F32, Precision::Bf16] {
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+                let together = run(isa, precision, &a, &b, m, n, k, false);
+                let last = run(isa, precision, &a[(m - 1) * k..], &b, 1, n, k, true);
+                prop_assert_eq!(&together[(m - 1) * n..], &last[..]);
+            }
+        }
+    }
+
+    #[test]
+    fn fused_f32_paths_agree_to_the_bit(m in 1usize..40, n in 1usize..70, k in 1usize..90, seed: u32) {
+        let (a, b) = (values(m * k, seed), values(k * n, seed ^ 5));
+        let fused = [Isa::Avx2, Isa::Avx512];
+        let all: Vec<_> = fused.into_iter().filter(|isa| isa.available())
+            .map(|isa| run(isa, Precision::F32, &a, &b, m, n, k, false)).collect();
+        for other in all.iter().skip(1) {
+            prop_assert_eq!(&all[0], other);
+        }
+    }
+
+    #[test]
+    fn parts_add_up(m in 1usize..50, n in 33usize..100, k in 64usize..128, seed: u32) {
+        // Some rows, columns from a panel's border on, and k in two parts, the second accumulated.
+        let (a, b) = (values(m * k, seed), values(k * n, seed ^ 3));
+        let cut = 32;
+        for precision in [Precision::F32, Precision::Bf16] {
+            let mut panels = Panels::new(precision);
+            panels.shape_to(k, n);
+            panels.set_rows(0, &b, k, n);
+            let (mut left, mut right) = (Rows::new(precision), Rows::new(precision));
+            left.load(&a, m, cut, k);
+            right.load(&a[cut..], m, k - cut, k);
+            let (first, ld) = (m / 2, n);
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+                let whole = run(isa, precision, &a, &b, m, n, k, false);
+                let mut c = vec![0.0; (m - first) * ld];
+                product(isa, &left, first..m, &panels, 32..n, 0, &mut c, ld, false);
+                product(isa, &right, first..m, &panels, 32..n, cut, &mut c, ld, true);
+                for i in first..m {
+                    for j in 32..n {
+                        let (got, want) = (c[(i - first) * ld + j - 32], whole[i * n + j]);
+                        prop_assert!((got - want).abs() < 1e-5, "{isa:?} {precision:?} [{i}, {j}]: {got} {want}");
+                    }
+                }
+            }
+        }
+    }
+}
