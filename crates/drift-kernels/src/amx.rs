@@ -85,7 +85,7 @@ unsafe fn rows_with<X: Tiles>(x: &mut X, tile: Tile<u16>, rows: usize) {
     x.release();
 }
 
-/// SAFETY: as `tile::bf16_rows`; A's rows are padded to a multiple of 32 rows, k is a multiple of 32
+/// SAFETY: as `tile::bf16_rows`; A is readable for `rows` rounded up to 16, k is a multiple of 32
 /// and [`usable`] has returned true.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(crate) unsafe fn bf16_rows(tile: Tile<u16>, rows: usize) {

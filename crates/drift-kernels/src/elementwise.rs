@@ -81,6 +81,16 @@ pub fn swiglu(gate_up: &[f32], f: usize, out: &mut Rows) {
     });
 }
 
+/// The same in f32, `[T, F]`.
+pub fn swiglu_plain(gate_up: &[f32], f: usize, out: &mut [f32]) {
+    par::rows(out, f, 16, |first, rows| {
+        for (i, row) in rows.chunks_mut(f).enumerate() {
+            let (gate, up) = gate_up[(first + i) * 2 * f..][..2 * f].split_at(f);
+            swiglu_row(gate, up, row);
+        }
+    });
+}
+
 /// Turns `gate_up[T, 2F]` into its gradient, given `d[T, F]`.
 pub fn swiglu_backward(gate_up: &mut [f32], f: usize, d: &[f32]) {
     par::rows(gate_up, 2 * f, 16, |first, rows| {

@@ -4,11 +4,10 @@
 //! input gradient   dX[T, in] = dY[T, out] · W       A = dY, B = panels whose rows are W's rows
 //! weight gradient  dW[out, in] += dYᵀ[out, T] · X   A = dYᵀ, B = panels whose rows are X's rows
 
-use crate::amx;
 use crate::isa::Isa;
 use crate::operand::{PANEL, Panels, Rows, Storage};
 use crate::par::{self, Shared};
-use crate::tile::{self, Tile};
+use crate::tile::{Operand, Tile};
 use std::ops::Range;
 
 /// Rows and panels of one task: A's rows of a task stay in the second-level cache while its panels
@@ -97,7 +96,7 @@ unsafe fn one_panel(
     match (&a.data, &b.data) {
         (Storage::F32(x), Storage::F32(y)) => {
             let (a_k, lda, a) = (a.k, a.stride, x.as_ptr().add(first * a.stride));
-            tile::f32_rows(isa, Tile { a, lda, b: y.as_ptr().add(skip), k: a_k, c, ldc, accumulate }, rows);
+            f32::rows(isa, Tile { a, lda, b: y.as_ptr().add(skip), k: a_k, c, ldc, accumulate }, rows);
         }
         (Storage::Bf16(x), Storage::Bf16(y)) => {
             assert!(from.is_multiple_of(2));
@@ -112,11 +111,7 @@ unsafe fn one_panel(
                 ldc,
                 accumulate,
             };
-            if isa == Isa::Amx && k.is_multiple_of(32) && first.is_multiple_of(32) {
-                amx::bf16_rows(t, rows);
-            } else {
-                tile::bf16_rows(isa, t, rows);
-            }
+            u16::rows(isa, t, rows);
         }
         _ => panic!("both operands of a product have one precision"),
     }

@@ -7,13 +7,14 @@
 
 use crate::isa::vectorized;
 use crate::par::{self, Shared};
+use crate::tile::Operand;
 
 /// Columns of a panel.
 pub const PANEL: usize = 32;
 /// bf16 operands are padded to whole AMX tiles in k.
 const K_TILE: usize = 32;
-/// Rows are padded so that a pair of AMX tiles may read 32 of them.
-const M_TILE: usize = 32;
+/// So many rows behind the last are readable: AMX tiles have 16.
+const SPARE_ROWS: usize = 16;
 
 /// The type of a product's operands. Sums are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Rows {
             Storage::Bf16(_) => k.next_multiple_of(K_TILE),
         };
         if (self.m, self.k) != (m, k) {
-            self.data.resize(m.next_multiple_of(M_TILE) * stride);
+            self.data.resize((m + SPARE_ROWS) * stride);
             (self.m, self.k, self.stride) = (m, k, stride);
         }
     }
@@ -224,7 +225,7 @@ impl Panels {
                     for j in columns(first + p, at, rows) {
                         to_bf16(&src[((first + p) * PANEL + j - at) * k..][..k], &mut narrow);
                         for (l, value) in narrow.iter().enumerate() {
-                            out[bf16_index(l, j)] = *value;
+                            out[u16::place(l, j)] = *value;
                         }
                     }
                 });
@@ -250,7 +251,7 @@ impl Panels {
                 let mut narrow = [0u16; PANEL];
                 for l in 0..rows {
                     to_bf16(&src[l * ld + p * PANEL..][..width], &mut narrow[..width]);
-                    let pair = &mut out[bf16_index(at + l, 0)..];
+                    let pair = &mut out[u16::place(at + l, 0)..];
                     for (j, value) in narrow[..width].iter().enumerate() {
                         pair[2 * j] = *value;
                     }
@@ -264,11 +265,6 @@ impl Panels {
 fn columns(p: usize, at: usize, rows: usize) -> std::ops::Range<usize> {
     let start = at.saturating_sub(p * PANEL);
     start..(at + rows - p * PANEL).min(PANEL)
-}
-
-/// Place of B[l, j] in a bf16 panel: pairs of l interleaved.
-fn bf16_index(l: usize, j: usize) -> usize {
-    (l / 2) * 2 * PANEL + 2 * j + l % 2
 }
 
 fn zero<T: Default + Clone + Send>(data: &mut [T]) {

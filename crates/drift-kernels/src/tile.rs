@@ -4,8 +4,9 @@
 //! accumulator an element, so an element's value does not depend on how rows are grouped, and the
 //! f32 kernels with fused multiply-add agree to the bit.
 
+use crate::amx;
 use crate::isa::Isa;
-use crate::operand::PANEL;
+use crate::operand::{PANEL, to_bf16};
 
 /// One product: `a` points at rows of `lda` elements, `b` at a panel, `c` at rows of `ldc` elements
 /// with at least 32 writable columns. `k` counts elements of A's rows (even for bf16).
@@ -24,6 +25,50 @@ impl<T> Tile<T> {
     /// SAFETY: the rows from `r` on exist in A and C.
     unsafe fn skip(self, r: usize) -> Tile<T> {
         Tile { a: self.a.add(r * self.lda), c: self.c.add(r * self.ldc), ..self }
+    }
+}
+
+/// What a product's operands are made of.
+pub(crate) trait Operand: Copy + Default + Send + Sync + 'static {
+    /// Values of k that lie side by side in a panel.
+    const PAIR: usize;
+    /// k is padded with zeros to a multiple of this.
+    const K: usize;
+    fn narrow(src: &[f32], dst: &mut [Self]);
+    /// SAFETY: as [`f32_rows`] and [`bf16_rows`]; A is readable for `rows` rounded up to 16.
+    unsafe fn rows(isa: Isa, tile: Tile<Self>, rows: usize);
+
+    /// Place of B[l, j] in a panel.
+    #[inline(always)]
+    fn place(l: usize, j: usize) -> usize {
+        (l / Self::PAIR) * Self::PAIR * PANEL + Self::PAIR * j + l % Self::PAIR
+    }
+}
+
+impl Operand for f32 {
+    const PAIR: usize = 1;
+    const K: usize = 1;
+    fn narrow(src: &[f32], dst: &mut [f32]) {
+        dst.copy_from_slice(src);
+    }
+    unsafe fn rows(isa: Isa, tile: Tile<f32>, rows: usize) {
+        f32_rows(isa, tile, rows);
+    }
+}
+
+/// bf16, as its bits.
+impl Operand for u16 {
+    const PAIR: usize = 2;
+    const K: usize = 32;
+    fn narrow(src: &[f32], dst: &mut [u16]) {
+        to_bf16(src, dst);
+    }
+    unsafe fn rows(isa: Isa, tile: Tile<u16>, rows: usize) {
+        if isa == Isa::Amx && tile.k.is_multiple_of(32) {
+            amx::bf16_rows(tile, rows);
+        } else {
+            bf16_rows(isa, tile, rows);
+        }
     }
 }
 

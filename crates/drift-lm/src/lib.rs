@@ -4,5 +4,28 @@
 //! T tokens of a packed batch, H hidden size, F intermediate size, V vocabulary, L layers,
 //! N attention heads, G key/value heads, D head size, A answer positions.
 
+mod block;
 pub mod config;
+pub mod error;
+mod forward;
+pub mod generate;
+pub mod gguf;
+mod head;
+pub mod load;
+mod map;
+pub mod model;
+pub mod packed;
 pub mod params;
+pub mod quant;
+pub mod safetensors;
+pub mod sampler;
+pub mod save;
+pub mod tape;
+
+pub use config::ModelConfig;
+pub use drift_kernels::Precision;
+pub use generate::{Finish, Request, Sample, generate};
+pub use model::Model;
+pub use packed::{Packed, Target};
+pub use sampler::Sampling;
+pub use tape::Tape;

@@ -79,8 +79,24 @@ impl Layout {
                 let input_norm = p("input_layernorm.weight", &[h]);
                 let post_norm = p("post_attention_layernorm.weight", &[h]);
                 LayerParams {
-                    input_norm, q: q_w, k: k_w, v: v_w, o, q_bias, k_bias, v_bias, o_bias, q_norm, k_norm,
-                    post_norm, gate, up, down, gate_bias, up_bias, down_bias,
+                    input_norm,
+                    q: q_w,
+                    k: k_w,
+                    v: v_w,
+                    o,
+                    q_bias,
+                    k_bias,
+                    v_bias,
+                    o_bias,
+                    q_norm,
+                    k_norm,
+                    post_norm,
+                    gate,
+                    up,
+                    down,
+                    gate_bias,
+                    up_bias,
+                    down_bias,
                 }
             })
             .collect();

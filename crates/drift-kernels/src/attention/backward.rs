@@ -1,23 +1,33 @@
-use super::pack::{ByDim, ByToken};
+use super::pack::{ByDim, ByToken, Left};
 use super::{BLOCK, Heads, ROWS, Segment, lineage, row_blocks, seen, seen_by};
 use crate::elementwise::{dot, exp};
 use crate::isa::{Isa, vectorized};
-use crate::operand::PANEL;
+use crate::operand::{PANEL, Precision};
 use crate::par::{self, Shared};
-use crate::tile::{self, Tile};
+use crate::tile::{Operand, Tile};
 
-/// Buffers of the backward pass, reused from layer to layer.
-#[derive(Debug, Default)]
+/// Buffers of the backward pass, reused from layer to layer, and the precision of its products.
+#[derive(Debug)]
 pub struct Backward {
-    queries: ByToken,
-    outs: ByToken,
-    keys: ByToken,
-    values: ByToken,
-    queries_by_dim: ByDim,
-    outs_by_dim: ByDim,
-    keys_by_dim: ByDim,
+    work: Work,
     /// `Σ_d dout · out`, `[N, T]`.
     delta: Vec<f32>,
+}
+
+#[derive(Debug)]
+enum Work {
+    F32(Operands<f32>),
+    Bf16(Operands<u16>),
+}
+
+impl Backward {
+    pub fn new(precision: Precision) -> Backward {
+        let work = match precision {
+            Precision::F32 => Work::F32(Operands::default()),
+            Precision::Bf16 => Work::Bf16(Operands::default()),
+        };
+        Backward { work, delta: Vec::new() }
+    }
 }
 
 /// Given `dout[T, N D]` and what `forward` got and gave, writes `dqkv[T, (N + 2G) D]`.
@@ -34,18 +44,10 @@ pub fn backward(
     segments: &[Segment],
     dqkv: &mut [f32],
 ) {
-    let (ld, dim, n, g) = (heads.width(), heads.dim, heads.queries, heads.keys);
-    let tokens = qkv.len() / ld;
-    assert!(
-        out.len() == tokens * n * dim && dout.len() == out.len() && lse.len() == n * tokens && dqkv.len() == qkv.len()
-    );
-    work.queries.pack(qkv, ld, 0, n, dim, segments);
-    work.keys.pack(qkv, ld, n, g, dim, segments);
-    work.values.pack(qkv, ld, n + g, g, dim, segments);
-    work.outs.pack(dout, n * dim, 0, n, dim, segments);
-    work.queries_by_dim.pack(qkv, ld, 0, n, dim);
-    work.keys_by_dim.pack(qkv, ld, n, g, dim);
-    work.outs_by_dim.pack(dout, n * dim, 0, n, dim);
+    let (dim, n) = (heads.dim, heads.queries);
+    let tokens = qkv.len() / heads.width();
+    assert!(out.len() == tokens * n * dim && dout.len() == out.len());
+    assert!(lse.len() == n * tokens && dqkv.len() == qkv.len());
     work.delta.resize(n * tokens, 0.0);
     par::rows(&mut work.delta, tokens, 1, |head, delta| {
         for (t, value) in delta.iter_mut().enumerate() {
@@ -53,35 +55,80 @@ pub fn backward(
             *value = dot(&out[at..at + dim], &dout[at..at + dim]);
         }
     });
-    let pass = Pass { work, qkv, lse, dout, heads, segments, tokens, isa: Isa::current() };
-    let blocks = row_blocks(segments);
-    let dqkv = Shared::new(dqkv);
-    par::tasks(blocks.len() * n, |task| pass.queries(blocks[task / n], task % n, dqkv));
-    par::tasks(blocks.len() * g, |task| pass.keys(blocks[task / g], task % g, dqkv));
+    let delta = &work.delta;
+    match &mut work.work {
+        Work::F32(operands) => operands.backward(qkv, dout, lse, delta, heads, segments, dqkv),
+        Work::Bf16(operands) => operands.backward(qkv, dout, lse, delta, heads, segments, dqkv),
+    }
 }
 
-struct Pass<'a> {
-    work: &'a Backward,
-    qkv: &'a [f32],
+#[derive(Debug, Default)]
+struct Operands<E> {
+    rows: Left<E>,
+    d_rows: Left<E>,
+    queries: ByToken<E>,
+    outs: ByToken<E>,
+    keys: ByToken<E>,
+    values: ByToken<E>,
+    queries_by_dim: ByDim<E>,
+    outs_by_dim: ByDim<E>,
+    keys_by_dim: ByDim<E>,
+}
+
+impl<E: Operand> Operands<E> {
+    fn backward(
+        &mut self,
+        qkv: &[f32],
+        dout: &[f32],
+        lse: &[f32],
+        delta: &[f32],
+        heads: Heads,
+        segments: &[Segment],
+        dqkv: &mut [f32],
+    ) {
+        let (ld, dim, n, g) = (heads.width(), heads.dim, heads.queries, heads.keys);
+        let tokens = qkv.len() / ld;
+        self.rows.pack(qkv, ld, dim);
+        self.d_rows.pack(dout, n * dim, dim);
+        self.queries.pack(qkv, ld, 0, n, dim, segments);
+        self.keys.pack(qkv, ld, n, g, dim, segments);
+        self.values.pack(qkv, ld, n + g, g, dim, segments);
+        self.outs.pack(dout, n * dim, 0, n, dim, segments);
+        self.queries_by_dim.pack(qkv, ld, 0, n, dim, segments);
+        self.keys_by_dim.pack(qkv, ld, n, g, dim, segments);
+        self.outs_by_dim.pack(dout, n * dim, 0, n, dim, segments);
+        let pass = Pass { operands: self, lse, delta, heads, segments, tokens, isa: Isa::current() };
+        let blocks = row_blocks(segments);
+        let dqkv = Shared::new(dqkv);
+        par::tasks(blocks.len() * n, |task| pass.queries(blocks[task / n], task % n, dqkv));
+        par::tasks(blocks.len() * g, |task| pass.keys(blocks[task / g], task % g, dqkv));
+    }
+}
+
+struct Pass<'a, E> {
+    operands: &'a Operands<E>,
     lse: &'a [f32],
-    dout: &'a [f32],
+    delta: &'a [f32],
     heads: Heads,
     segments: &'a [Segment],
     tokens: usize,
     isa: Isa,
 }
 
-impl Pass<'_> {
+/// A block of `[ROWS, BLOCK]` values.
+type Block<T> = [T; ROWS * BLOCK];
+
+impl<E: Operand> Pass<'_, E> {
     /// dQ of one block of queries: over all keys that it sees.
     fn queries(&self, (s, first, rows): (usize, usize, usize), head: usize, dqkv: Shared<f32>) {
-        let h = self.heads;
-        let (dim, ld, padded) = (h.dim, h.width(), h.padded());
+        let (h, o, padded) = (self.heads, self.operands, self.heads.padded());
         let group = head / (h.queries / h.keys);
         let (token, position) = (self.segments[s].start + first, self.segments[s].position + first);
-        let (mut p, mut dp) = ([0.0f32; ROWS * BLOCK], [0.0f32; ROWS * BLOCK]);
+        let (mut p, mut ds): (Block<f32>, Block<f32>) = ([0.0; ROWS * BLOCK], [0.0; ROWS * BLOCK]);
+        let mut narrow: Block<E> = [E::default(); ROWS * BLOCK];
         let mut dq = vec![0.0f32; ROWS * padded];
-        let lse = &self.lse[head * self.tokens + token..][..rows];
-        let delta = &self.work.delta[head * self.tokens + token..][..rows];
+        let at_token = head * self.tokens + token;
+        let (lse, delta) = (&self.lse[at_token..][..rows], &self.delta[at_token..][..rows]);
         for from in lineage(self.segments, s) {
             let source = &self.segments[from];
             for at in (0..source.len).step_by(BLOCK) {
@@ -93,25 +140,14 @@ impl Pass<'_> {
                 if ranges[..rows].iter().all(|(lo, hi)| lo >= hi) {
                     continue;
                 }
-                // SAFETY: the pointers stay within the operands, the packed panels and the buffers.
-                unsafe {
-                    let q = self.qkv.as_ptr().add(token * ld + head * dim);
-                    let dout = self.dout.as_ptr().add((token * h.queries + head) * dim);
-                    for j in (0..n).step_by(PANEL) {
-                        let (c, d) = (p.as_mut_ptr().add(j), dp.as_mut_ptr().add(j));
-                        let b = self.work.keys.panel(group, from, at + j);
-                        self.tile(Tile { a: q, lda: ld, b, k: dim, c, ldc: BLOCK, accumulate: false }, rows);
-                        let b = self.work.values.panel(group, from, at + j);
-                        let lda = h.queries * dim;
-                        self.tile(Tile { a: dout, lda, b, k: dim, c: d, ldc: BLOCK, accumulate: false }, rows);
-                    }
-                    query_gradient(&p, &mut dp, &ranges[..rows], h.scale(), lse, delta);
-                    for j in 0..padded / PANEL {
-                        let b = self.work.keys_by_dim.panel(group, j, source.start + at);
-                        let (a, c) = (dp.as_ptr(), dq.as_mut_ptr().add(j * PANEL));
-                        self.tile(Tile { a, lda: BLOCK, b, k: n, c, ldc: padded, accumulate: true }, rows);
-                    }
+                for j in (0..n).step_by(PANEL) {
+                    let (q, d) = (o.rows.row(token, head), o.d_rows.row(token, head));
+                    self.scores(q, o.rows.ld, &o.keys, (group, from, at + j), rows, &mut p, j);
+                    self.scores(d, o.d_rows.ld, &o.values, (group, from, at + j), rows, &mut ds, j);
                 }
+                query_gradient(&p, &mut ds, &ranges[..rows], h.scale(), lse, delta);
+                E::narrow(&ds, &mut narrow);
+                self.mix(&narrow, rows, n, &o.keys_by_dim, (group, from, at), &mut dq);
             }
         }
         self.write(&dq, token, rows, head, dqkv);
@@ -119,16 +155,17 @@ impl Pass<'_> {
 
     /// dK and dV of one block of keys: over all queries that see it, of every head of the group.
     fn keys(&self, (s, first, rows): (usize, usize, usize), group: usize, dqkv: Shared<f32>) {
-        let h = self.heads;
-        let (dim, ld, padded, share) = (h.dim, h.width(), h.padded(), h.queries / h.keys);
+        let (h, o, padded, share) =
+            (self.heads, self.operands, self.heads.padded(), self.heads.queries / self.heads.keys);
         let (token, position) = (self.segments[s].start + first, self.segments[s].position + first);
-        let (mut p, mut dp) = ([0.0f32; ROWS * BLOCK], [0.0f32; ROWS * BLOCK]);
+        let (mut p, mut ds): (Block<f32>, Block<f32>) = ([0.0; ROWS * BLOCK], [0.0; ROWS * BLOCK]);
+        let mut narrow: Block<E> = [E::default(); ROWS * BLOCK];
         let (mut dk, mut dv) = (vec![0.0f32; ROWS * padded], vec![0.0f32; ROWS * padded]);
+        let readers: Vec<usize> =
+            (0..self.segments.len()).filter(|&from| lineage(self.segments, from).contains(&s)).collect();
         for head in group * share..(group + 1) * share {
-            for (from, reader) in self.segments.iter().enumerate() {
-                if !lineage(self.segments, from).contains(&s) {
-                    continue;
-                }
+            for &from in &readers {
+                let reader = &self.segments[from];
                 for at in (0..reader.len).step_by(BLOCK) {
                     let n = BLOCK.min(reader.len - at);
                     let mut ranges = [(0, 0); ROWS];
@@ -138,29 +175,19 @@ impl Pass<'_> {
                     if ranges[..rows].iter().all(|(lo, hi)| lo >= hi) {
                         continue;
                     }
-                    // SAFETY: as in `queries`.
-                    unsafe {
-                        let k = self.qkv.as_ptr().add(token * ld + (h.queries + group) * dim);
-                        let v = self.qkv.as_ptr().add(token * ld + (h.queries + h.keys + group) * dim);
-                        for j in (0..n).step_by(PANEL) {
-                            let (c, d) = (p.as_mut_ptr().add(j), dp.as_mut_ptr().add(j));
-                            let b = self.work.queries.panel(head, from, at + j);
-                            self.tile(Tile { a: k, lda: ld, b, k: dim, c, ldc: BLOCK, accumulate: false }, rows);
-                            let b = self.work.outs.panel(head, from, at + j);
-                            self.tile(Tile { a: v, lda: ld, b, k: dim, c: d, ldc: BLOCK, accumulate: false }, rows);
-                        }
-                        let of = head * self.tokens + reader.start + at;
-                        let (lse, delta) = (&self.lse[of..of + n], &self.work.delta[of..of + n]);
-                        key_gradient(&mut p, &mut dp, &ranges[..rows], h.scale(), lse, delta);
-                        for j in 0..padded / PANEL {
-                            let b = self.work.outs_by_dim.panel(head, j, reader.start + at);
-                            let (a, c) = (p.as_ptr(), dv.as_mut_ptr().add(j * PANEL));
-                            self.tile(Tile { a, lda: BLOCK, b, k: n, c, ldc: padded, accumulate: true }, rows);
-                            let b = self.work.queries_by_dim.panel(head, j, reader.start + at);
-                            let (a, c) = (dp.as_ptr(), dk.as_mut_ptr().add(j * PANEL));
-                            self.tile(Tile { a, lda: BLOCK, b, k: n, c, ldc: padded, accumulate: true }, rows);
-                        }
+                    for j in (0..n).step_by(PANEL) {
+                        let (k, v) =
+                            (o.rows.row(token, h.queries + group), o.rows.row(token, h.queries + h.keys + group));
+                        self.scores(k, o.rows.ld, &o.queries, (head, from, at + j), rows, &mut p, j);
+                        self.scores(v, o.rows.ld, &o.outs, (head, from, at + j), rows, &mut ds, j);
                     }
+                    let of = head * self.tokens + reader.start + at;
+                    let (lse, delta) = (&self.lse[of..of + n], &self.delta[of..of + n]);
+                    key_gradient(&mut p, &mut ds, &ranges[..rows], h.scale(), lse, delta);
+                    E::narrow(&p, &mut narrow);
+                    self.mix(&narrow, rows, n, &o.outs_by_dim, (head, from, at), &mut dv);
+                    E::narrow(&ds, &mut narrow);
+                    self.mix(&narrow, rows, n, &o.queries_by_dim, (head, from, at), &mut dk);
                 }
             }
         }
@@ -168,8 +195,44 @@ impl Pass<'_> {
         self.write(&dv, token, rows, h.queries + h.keys + group, dqkv);
     }
 
-    unsafe fn tile(&self, tile: Tile<f32>, rows: usize) {
-        tile::f32_rows(self.isa, tile, rows);
+    /// Columns `j..j + 32` of `c`: products over the head's dimensions of `rows` rows at `a` and the panel.
+    fn scores(
+        &self,
+        a: *const E,
+        lda: usize,
+        b: &ByToken<E>,
+        (head, segment, at): (usize, usize, usize),
+        rows: usize,
+        c: &mut Block<f32>,
+        j: usize,
+    ) {
+        let (b, k) = (b.panel(head, segment, at), b.depth);
+        // SAFETY: `a` has `rows` rows (and rows to spare), the panel lies within its operand.
+        unsafe {
+            let c = c.as_mut_ptr().add(j);
+            E::rows(self.isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
+        }
+    }
+
+    /// `c[rows, D] += a[rows, n] · b`, over the n tokens of a segment from `at` on.
+    fn mix(
+        &self,
+        a: &Block<E>,
+        rows: usize,
+        n: usize,
+        b: &ByDim<E>,
+        (head, segment, at): (usize, usize, usize),
+        c: &mut [f32],
+    ) {
+        let padded = self.heads.padded();
+        for p in 0..padded / PANEL {
+            let (b, k) = (b.panel(head, p, segment, at), n.next_multiple_of(E::K));
+            // SAFETY: a and c hold ROWS rows; the panel has whole blocks of 32 tokens.
+            unsafe {
+                let (a, c) = (a.as_ptr(), c.as_mut_ptr().add(p * PANEL));
+                E::rows(self.isa, Tile { a, lda: BLOCK, b, k, c, ldc: padded, accumulate: true }, rows);
+            }
+        }
     }
 
     /// Rows of one head of dqkv from a buffer with padded rows.

@@ -1,67 +1,106 @@
-use super::pack::{ByDim, ByToken};
+use super::pack::{ByDim, ByToken, Left};
 use super::{BLOCK, Heads, ROWS, Segment, lineage, row_blocks, seen};
 use crate::elementwise::{exp, sum_of};
 use crate::isa::{Isa, vectorized};
-use crate::operand::PANEL;
+use crate::operand::{PANEL, Precision};
 use crate::par::{self, Shared};
-use crate::tile::{self, Tile};
+use crate::tile::{Operand, Tile};
 
-/// Buffers of the forward pass, reused from layer to layer.
+/// Buffers of the forward pass, reused from layer to layer, and the precision of its products.
+#[derive(Debug)]
+pub struct Forward(Work);
+
+#[derive(Debug)]
+enum Work {
+    F32(Operands<f32>),
+    Bf16(Operands<u16>),
+}
+
 #[derive(Debug, Default)]
-pub struct Forward {
-    keys: ByToken,
-    values: ByDim,
+struct Operands<E> {
+    rows: Left<E>,
+    keys: ByToken<E>,
+    values: ByDim<E>,
+}
+
+impl Forward {
+    pub fn new(precision: Precision) -> Forward {
+        Forward(match precision {
+            Precision::F32 => Work::F32(Operands::default()),
+            Precision::Bf16 => Work::Bf16(Operands::default()),
+        })
+    }
 }
 
 /// `qkv[T, (N + 2G) D]` → `out[T, N D]` and `lse[N, T]`, the log of each query's sum of exponentials.
 pub fn forward(work: &mut Forward, qkv: &[f32], heads: Heads, segments: &[Segment], out: &mut [f32], lse: &mut [f32]) {
-    let (ld, dim, tokens) = (heads.width(), heads.dim, qkv.len() / heads.width());
-    assert!(out.len() == tokens * heads.queries * dim && lse.len() == heads.queries * tokens);
-    work.keys.pack(qkv, ld, heads.queries, heads.keys, dim, segments);
-    work.values.pack(qkv, ld, heads.queries + heads.keys, heads.keys, dim);
-    let (keys, values) = (&work.keys, &work.values);
-    let blocks = row_blocks(segments);
-    let lines: Vec<Vec<usize>> = (0..segments.len()).map(|s| lineage(segments, s)).collect();
-    let (out, lse) = (Shared::new(out), Shared::new(lse));
-    let (isa, padded) = (Isa::current(), heads.padded());
-    par::tasks(blocks.len() * heads.queries, |task| {
-        let (s, first, rows) = blocks[task / heads.queries];
-        let head = task % heads.queries;
+    match &mut work.0 {
+        Work::F32(operands) => operands.forward(qkv, heads, segments, out, lse),
+        Work::Bf16(operands) => operands.forward(qkv, heads, segments, out, lse),
+    }
+}
+
+impl<E: Operand> Operands<E> {
+    fn forward(&mut self, qkv: &[f32], heads: Heads, segments: &[Segment], out: &mut [f32], lse: &mut [f32]) {
+        let (ld, dim, n, g) = (heads.width(), heads.dim, heads.queries, heads.keys);
+        let tokens = qkv.len() / ld;
+        assert!(out.len() == tokens * n * dim && lse.len() == n * tokens);
+        self.rows.pack(qkv, ld, dim);
+        self.keys.pack(qkv, ld, n, g, dim, segments);
+        self.values.pack(qkv, ld, n + g, g, dim, segments);
+        let blocks = row_blocks(segments);
+        let (out, lse, isa) = (Shared::new(out), Shared::new(lse), Isa::current());
+        par::tasks(blocks.len() * n, |task| {
+            let (s, first, rows) = blocks[task / n];
+            self.block(isa, heads, segments, (s, first, rows), task % n, tokens, out, lse);
+        });
+    }
+
+    /// One head's outputs of one block of queries.
+    fn block(
+        &self,
+        isa: Isa,
+        heads: Heads,
+        segments: &[Segment],
+        (s, first, rows): (usize, usize, usize),
+        head: usize,
+        tokens: usize,
+        out: Shared<f32>,
+        lse: Shared<f32>,
+    ) {
+        let (dim, padded) = (heads.dim, heads.padded());
         let group = head / (heads.queries / heads.keys);
         let position = segments[s].position + first;
         let token = segments[s].start + first;
         let mut scores = [0.0f32; ROWS * BLOCK];
+        let mut weights = [E::default(); ROWS * BLOCK];
         let mut mixed = vec![0.0f32; ROWS * padded];
         let (mut max, mut sum) = ([f32::NEG_INFINITY; ROWS], [0.0f32; ROWS]);
-        for &from in &lines[s] {
+        for from in lineage(segments, s) {
             let source = &segments[from];
             for at in (0..source.len).step_by(BLOCK) {
                 let n = BLOCK.min(source.len - at);
-                let at_position = source.position + at;
                 let mut ranges = [(0, 0); ROWS];
-                let mut any = false;
                 for r in 0..rows {
-                    ranges[r] = seen(position + r, at_position, n, heads.window);
-                    any |= ranges[r].0 < ranges[r].1;
+                    ranges[r] = seen(position + r, source.position + at, n, heads.window);
                 }
-                if !any {
+                if ranges[..rows].iter().all(|(lo, hi)| lo >= hi) {
                     continue;
                 }
-                // SAFETY: the pointers stay within qkv, the packed panels and the local buffers.
+                // SAFETY: the pointers stay within the packed operands and the local buffers.
                 unsafe {
-                    let a = qkv.as_ptr().add(token * ld + head * dim);
+                    let (a, lda, k) = (self.rows.row(token, head), self.rows.ld, self.keys.depth);
                     for p in (0..n).step_by(PANEL) {
-                        let b = keys.panel(group, from, at + p);
+                        let b = self.keys.panel(group, from, at + p);
                         let c = scores.as_mut_ptr().add(p);
-                        tile::f32_rows(isa, Tile { a, lda: ld, b, k: dim, c, ldc: BLOCK, accumulate: false }, rows);
+                        E::rows(isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
                     }
-                    let live = &ranges[..rows];
-                    soften(&mut scores, live, heads.scale(), &mut max, &mut sum, &mut mixed, padded);
+                    soften(&mut scores, &ranges[..rows], heads.scale(), &mut max, &mut sum, &mut mixed, padded);
+                    E::narrow(&scores, &mut weights);
                     for p in 0..padded / PANEL {
-                        let b = values.panel(group, p, source.start + at);
-                        let c = mixed.as_mut_ptr().add(p * PANEL);
-                        let a = scores.as_ptr();
-                        tile::f32_rows(isa, Tile { a, lda: BLOCK, b, k: n, c, ldc: padded, accumulate: true }, rows);
+                        let (a, b) = (weights.as_ptr(), self.values.panel(group, p, from, at));
+                        let (c, k) = (mixed.as_mut_ptr().add(p * PANEL), n.next_multiple_of(E::K));
+                        E::rows(isa, Tile { a, lda: BLOCK, b, k, c, ldc: padded, accumulate: true }, rows);
                     }
                 }
             }
@@ -77,7 +116,7 @@ pub fn forward(work: &mut Forward, qkv: &[f32], heads: Heads, segments: &[Segmen
                 }
             }
         }
-    });
+    }
 }
 
 vectorized! {
@@ -89,25 +128,35 @@ vectorized! {
     ) {
         for (r, &(lo, hi)) in ranges.iter().enumerate() {
             let row = &mut scores[r * BLOCK..][..BLOCK];
-            let mut lanes = [f32::NEG_INFINITY; 16];
-            for (j, value) in row.iter_mut().enumerate() {
-                *value = if j >= lo && j < hi { *value * scale } else { f32::NEG_INFINITY };
-                lanes[j % 16] = if *value > lanes[j % 16] { *value } else { lanes[j % 16] };
-            }
-            let top = lanes.iter().copied().fold(max[r], |a, b| if b > a { b } else { a });
-            if top == f32::NEG_INFINITY {
+            if lo >= hi {
                 row.fill(0.0);
                 continue;
             }
-            let shrink = exp(max[r] - top);
+            let mut lanes = [f32::NEG_INFINITY; 16];
+            if lo > 0 || hi < BLOCK {
+                for (j, value) in row.iter_mut().enumerate() {
+                    *value = if j >= lo && j < hi { *value } else { f32::NEG_INFINITY };
+                }
+            }
+            for part in row.chunks_exact_mut(16) {
+                for j in 0..16 {
+                    part[j] *= scale;
+                    lanes[j] = if part[j] > lanes[j] { part[j] } else { lanes[j] };
+                }
+            }
+            let top = lanes.iter().copied().fold(max[r], |a, b| if b > a { b } else { a });
             for value in row.iter_mut() {
                 *value = exp(*value - top);
             }
-            sum[r] = sum[r] * shrink + sum_of(BLOCK, |j| row[j]);
-            max[r] = top;
-            for m in &mut mixed[r * padded..][..padded] {
-                *m *= shrink;
+            if top > max[r] {
+                let shrink = exp(max[r] - top);
+                sum[r] *= shrink;
+                for m in &mut mixed[r * padded..][..padded] {
+                    *m *= shrink;
+                }
+                max[r] = top;
             }
+            sum[r] += sum_of(BLOCK, |j| row[j]);
         }
     }
 }

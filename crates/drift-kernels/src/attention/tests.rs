@@ -1,5 +1,6 @@
 use super::*;
 use crate::naive;
+use crate::operand::Precision;
 
 fn values(n: usize, seed: u32) -> Vec<f32> {
     let mut x = seed;
@@ -51,7 +52,7 @@ fn forward_meets_the_oracle() {
         let (tokens, ld, dim) = (200, heads.width(), heads.dim);
         let qkv = values(tokens * ld, 1);
         let (mut out, mut lse) = (vec![0.0; tokens * heads.queries * dim], vec![0.0; heads.queries * tokens]);
-        forward(&mut Forward::default(), &qkv, heads, &segments, &mut out, &mut lse);
+        forward(&mut Forward::new(Precision::F32), &qkv, heads, &segments, &mut out, &mut lse);
         for head in 0..heads.queries {
             let group = head / (heads.queries / heads.keys);
             let expected = naive::attention(
@@ -96,9 +97,9 @@ fn backward_meets_finite_differences() {
         let qkv = values(tokens * ld, 3);
         let dout = values(tokens * heads.queries * dim, 4);
         let (mut out, mut lse) = (vec![0.0; tokens * heads.queries * dim], vec![0.0; heads.queries * tokens]);
-        forward(&mut Forward::default(), &qkv, heads, &segments, &mut out, &mut lse);
+        forward(&mut Forward::new(Precision::F32), &qkv, heads, &segments, &mut out, &mut lse);
         let mut d = vec![0.0; qkv.len()];
-        backward(&mut Backward::default(), &qkv, &out, &lse, &dout, heads, &segments, &mut d);
+        backward(&mut Backward::new(Precision::F32), &qkv, &out, &lse, &dout, heads, &segments, &mut d);
         // Along whole directions: one token's row at a time, so that every block and mask is met.
         for t in [0, 1, 31, 33, 69, 70, 100, 159, 160, 190, 195, 199] {
             let direction = values(ld, 77 + t as u32);
@@ -123,7 +124,7 @@ fn decode_continues_a_sequence() {
         let segments = [Segment { start: 0, len: tokens, position: 0, parent: None }];
         let qkv = values(tokens * ld, 9);
         let (mut out, mut lse) = (vec![0.0; tokens * heads.queries * dim], vec![0.0; heads.queries * tokens]);
-        forward(&mut Forward::default(), &qkv, heads, &segments, &mut out, &mut lse);
+        forward(&mut Forward::new(Precision::F32), &qkv, heads, &segments, &mut out, &mut lse);
         let capacity = 64;
         let (mut keys, mut cache) = (vec![0.0; g * capacity * dim], vec![0.0; g * capacity * dim]);
         for (t, row) in qkv.chunks(ld).enumerate() {
@@ -138,5 +139,30 @@ fn decode_continues_a_sequence() {
         for (e, got) in out[(tokens - 1) * heads.queries * dim..].iter().zip(&last) {
             assert!((e - got).abs() < 2e-6, "{heads:?}: {e} {got}");
         }
+    }
+}
+
+#[test]
+fn bf16_products_stay_close_to_f32() {
+    let segments = row();
+    for heads in shapes() {
+        let (tokens, ld, dim) = (200, heads.width(), heads.dim);
+        let qkv = values(tokens * ld, 5);
+        let dout = values(tokens * heads.queries * dim, 6);
+        let run = |precision: Precision| {
+            let (mut out, mut lse) = (vec![0.0; dout.len()], vec![0.0; heads.queries * tokens]);
+            forward(&mut Forward::new(precision), &qkv, heads, &segments, &mut out, &mut lse);
+            let mut d = vec![0.0; qkv.len()];
+            backward(&mut Backward::new(precision), &qkv, &out, &lse, &dout, heads, &segments, &mut d);
+            (out, d)
+        };
+        let (exact, narrow) = (run(Precision::F32), run(Precision::Bf16));
+        let distance = |a: &[f32], b: &[f32]| {
+            let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|v| (v * v) as f64).sum::<f64>().sqrt();
+            norm(&mut a.iter().zip(b).map(|(a, b)| a - b)) / norm(&mut a.iter().copied())
+        };
+        // bf16 keeps 8 bits: a relative rounding of 2^-9, three in a row.
+        assert!(distance(&exact.0, &narrow.0) < 6e-3, "{heads:?} out: {}", distance(&exact.0, &narrow.0));
+        assert!(distance(&exact.1, &narrow.1) < 1e-2, "{heads:?} gradient: {}", distance(&exact.1, &narrow.1));
     }
 }

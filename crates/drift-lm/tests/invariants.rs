@@ -1,0 +1,218 @@
+//! What the engine promises of its bits: packing, batching, threads and memory change nothing.
+
+use drift_lm::config::{Family, RopeScaling};
+use drift_lm::params::Layout;
+use drift_lm::{Model, ModelConfig, Packed, Precision, Request, Sample, Sampling, Tape, generate};
+use std::ops::ControlFlow;
+
+fn config() -> ModelConfig {
+    ModelConfig {
+        family: Family::Qwen3,
+        vocab_size: 300,
+        hidden_size: 48,
+        intermediate_size: 80,
+        num_layers: 3,
+        num_heads: 4,
+        num_kv_heads: 2,
+        head_dim: 16,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::None,
+        max_position_embeddings: 512,
+        tie_word_embeddings: true,
+        qkv_bias: true,
+        o_bias: true,
+        mlp_bias: true,
+        qk_norm: true,
+        windows: vec![None, Some(40), None],
+        bos_token_id: None,
+        eos_token_ids: vec![0],
+    }
+}
+
+fn noise(seed: u64, n: usize) -> impl Iterator<Item = f32> {
+    let mut x = seed.wrapping_mul(2) | 1;
+    (0..n).map(move |_| {
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (x >> 40) as f32 / (1 << 23) as f32 - 1.0
+    })
+}
+
+fn model(precision: Precision) -> Model {
+    let config = config();
+    let len = Layout::of(&config).len;
+    Model::new(config, noise(1, len).map(|v| v * 0.3).collect(), precision)
+}
+
+fn ids(seed: u64, n: usize) -> Vec<u32> {
+    noise(seed, n).map(|v| ((v + 1.0) * 149.0) as u32).collect()
+}
+
+/// Prompt, chosen and rejected of three pairs: long, short, and an answer of a single token.
+fn pairs() -> Vec<[Vec<u32>; 3]> {
+    [(90, 70, 33), (5, 3, 8), (40, 1, 20)]
+        .into_iter()
+        .enumerate()
+        .map(|(i, (p, c, r))| {
+            let seed = 10 * i as u64;
+            [ids(seed + 1, p), ids(seed + 2, c), ids(seed + 3, r)]
+        })
+        .collect()
+}
+
+/// Weights of the log-probs in a loss, and its gradient.
+fn gradients(model: &Model, batch: &Packed, budget: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut tape = Tape::new(model, budget);
+    let mut grads = vec![0.0; model.layout().len];
+    let logps = tape.forward(model, batch).to_vec();
+    let weights: Vec<f32> = batch.targets.iter().map(|t| (t.token % 7) as f32 * 0.1 - 0.25).collect();
+    tape.backward(model, batch, &weights, &mut grads);
+    (logps, grads)
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
+    norm(&mut a.iter().zip(b).map(|(a, b)| (a - b) as f64)) / norm(&mut a.iter().map(|&v| v as f64))
+}
+
+#[test]
+fn a_packed_pair_equals_two_sequences() {
+    let model = model(Precision::F32);
+    for [prompt, chosen, rejected] in pairs() {
+        let (mut packed, mut apart) = (Packed::default(), Packed::default());
+        packed.push_pair(&prompt, &chosen, &rejected);
+        apart.push_sequence(&prompt, &chosen);
+        apart.push_sequence(&prompt, &rejected);
+        assert!(packed.tokens.len() < apart.tokens.len());
+        let (a, da) = gradients(&model, &packed, usize::MAX);
+        let (b, db) = gradients(&model, &apart, usize::MAX);
+        // The same sums in the same order: a token's bits do not depend on the rest of the batch.
+        assert_eq!(a, b);
+        assert!(distance(&da, &db) < 1e-5, "gradients differ by {}", distance(&da, &db));
+    }
+}
+
+#[test]
+fn the_batch_changes_no_bit_of_a_row() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let model = model(precision);
+        let mut all = Packed::default();
+        let ranges: Vec<_> = pairs().iter().map(|[p, c, r]| all.push_pair(p, c, r)).collect();
+        let together = model.logps(&all);
+        for ([p, c, r], [of_chosen, of_rejected]) in pairs().iter().zip(ranges) {
+            let mut one = Packed::default();
+            let [chosen, rejected] = one.push_pair(p, c, r);
+            let alone = model.logps(&one);
+            assert_eq!(together[of_chosen], alone[chosen]);
+            assert_eq!(together[of_rejected], alone[rejected]);
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let model = model(precision);
+                let mut batch = Packed::default();
+                for [p, c, r] in pairs() {
+                    batch.push_pair(&p, &c, &r);
+                }
+                gradients(&model, &batch, usize::MAX)
+            })
+        };
+        let one = run(1);
+        for threads in [2, 5] {
+            assert!(one == run(threads), "{threads} threads, {precision:?}");
+        }
+    }
+}
+
+#[test]
+fn recomputed_activations_change_no_bit() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let model = model(precision);
+        let [prompt, chosen, rejected] = pairs().remove(0);
+        let mut batch = Packed::default();
+        batch.push_pair(&prompt, &chosen, &rejected);
+        let kept = gradients(&model, &batch, usize::MAX);
+        // Nothing kept, and one layer of three kept.
+        for budget in [0, 3 * batch.tokens.len() * 48 * 4 + batch.tokens.len() * 2000] {
+            assert!(kept == gradients(&model, &batch, budget), "budget {budget}");
+        }
+    }
+}
+
+#[test]
+fn gradients_follow_the_loss() {
+    let mut model = model(Precision::F32);
+    let [prompt, chosen, rejected] = pairs().remove(0);
+    let mut batch = Packed::default();
+    batch.push_pair(&prompt, &chosen, &rejected);
+    let weights: Vec<f32> = batch.targets.iter().map(|t| (t.token % 7) as f32 * 0.1 - 0.25).collect();
+    let (_, grads) = gradients(&model, &batch, usize::MAX);
+    let params: Vec<_> = model.layout().params.clone();
+    for param in params {
+        // Along the gradient's own sign in this parameter alone.
+        let direction: Vec<f32> = grads[param.range.clone()].iter().map(|g| g.signum()).collect();
+        let slope: f64 = grads[param.range.clone()].iter().map(|g| g.abs() as f64).sum();
+        let step = 2e-2 / (direction.len() as f64).sqrt() as f32;
+        let mut loss_at = |signed: f32| -> f64 {
+            let shift = |model: &mut Model, by: f32| {
+                model.update(|p| {
+                    for (v, d) in p[param.range.clone()].iter_mut().zip(&direction) {
+                        *v += by * d;
+                    }
+                })
+            };
+            shift(&mut model, signed);
+            let loss = model.logps(&batch).iter().zip(&weights).map(|(l, w)| *l as f64 * *w as f64).sum();
+            shift(&mut model, -signed);
+            loss
+        };
+        let measured = (loss_at(step) - loss_at(-step)) / (2.0 * step as f64);
+        let error = (measured - slope).abs() / slope.max(0.05);
+        assert!(error < 2e-2, "{}: slope {measured}, gradient says {slope}", param.name);
+    }
+}
+
+#[test]
+fn company_changes_no_sampled_token() {
+    let model = model(Precision::F32);
+    let requests: Vec<Request> = (0..7)
+        .map(|i| Request { prompt: ids(50 + i, 3 + 9 * i as usize), max_new: 20 + i as usize, seed: i })
+        .collect();
+    let sampling = Sampling { temperature: 0.8, top_p: 0.95, top_k: 0 };
+    let run = |concurrency: usize, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut samples: Vec<Option<Sample>> = vec![None; requests.len()];
+        pool.install(|| {
+            generate(&model, &requests, &sampling, &[0, 5], concurrency, &mut |i, sample| {
+                assert!(samples[i].replace(sample).is_none(), "drawn twice");
+                ControlFlow::Continue(())
+            })
+        });
+        samples.into_iter().map(|s| s.expect("every request ends")).collect::<Vec<_>>()
+    };
+    let alone = run(1, 1);
+    for (sample, request) in alone.iter().zip(&requests) {
+        assert!((1..=request.max_new).contains(&sample.ids.len()));
+    }
+    for (concurrency, threads) in [(3, 1), (7, 2), (100, 3)] {
+        assert_eq!(alone, run(concurrency, threads), "{concurrency} at once, {threads} threads");
+    }
+}
+
+#[test]
+fn generation_stops_when_asked() {
+    let model = model(Precision::F32);
+    let requests: Vec<Request> = (0..6).map(|i| Request { prompt: ids(i, 4), max_new: 3, seed: i }).collect();
+    let mut seen = 0;
+    generate(&model, &requests, &Sampling::GREEDY, &[], 2, &mut |_, _| {
+        seen += 1;
+        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(seen, 3);
+}
