@@ -1,0 +1,237 @@
+//! The rules detector: cues in the turn and its surroundings, and what the turn has in common with
+//! the messages around it, summed as log-odds. Deterministic, no model, millions of words a second.
+
+use drift_chat::{Chat, Evidence, Message, Role};
+use regex::{Regex, RegexSet, RegexSetBuilder};
+
+use crate::cues::{CUES, Cue, Place};
+use crate::label::{Label, Verdict};
+use crate::languages::LANGUAGES;
+use crate::similarity::{WordSet, hash, words};
+use crate::turn::{Turn, closing, opening, turns};
+
+/// Probabilities from which a turn counts as dissatisfied and as satisfied. Precision comes first:
+/// a wrong case teaches the model to avoid a good answer.
+pub const DSAT_THRESHOLD: f32 = 0.5;
+pub const SAT_THRESHOLD: f32 = 0.3;
+
+const DETECTOR: &str = "rules";
+/// Log-odds of a turn without any cue.
+const DSAT_BIAS: f32 = -1.90;
+const SAT_BIAS: f32 = -3.84;
+
+/// In characters: what `Opening` sees of the turn, `Answer` and `Reply` of theirs.
+const OPENING: usize = 160;
+const ANSWER: usize = 220;
+/// Turns above `SAID` characters are taken as their start and end.
+const SAID: usize = 500;
+const SAID_START: usize = 300;
+const SAID_END: usize = 200;
+/// How much of two answers is compared.
+const COMPARED: usize = 1500;
+
+/// A cue above this weight says by itself what the user minds.
+const MENTION: f32 = 0.3;
+/// For all patterns of a place as one automaton; an eighth of it is used.
+const SET_BYTES: usize = 64 << 20;
+
+/// What speaks for or against dissatisfaction beside the cues, in log-odds.
+struct Signal {
+    rubric: &'static str,
+    dsat: f32,
+}
+
+/// The cues of one place: a set that says in one pass which of them are there, and each by itself
+/// for its exception and its span.
+struct Group {
+    place: Place,
+    set: RegexSet,
+    cues: Vec<Compiled>,
+}
+
+struct Compiled {
+    cue: &'static Cue,
+    pattern: Regex,
+    unless: Option<Regex>,
+}
+
+/// A cue that counts, the text it is in, and that text's byte offset in the user's message, if it is from there.
+struct Fired<'a> {
+    compiled: &'a Compiled,
+    text: &'a str,
+    offset: Option<usize>,
+}
+
+/// Labels chats one by one; compiled once, shared between threads.
+pub struct Detector {
+    groups: Vec<Group>,
+}
+
+impl Default for Detector {
+    fn default() -> Detector {
+        Detector::new()
+    }
+}
+
+impl Detector {
+    pub fn new() -> Detector {
+        let groups = [Place::Opening, Place::Said, Place::Answer, Place::Reply].map(|place| {
+            let compile = |cue: &'static Cue| {
+                let (pattern, unless) = cue.compile();
+                Compiled { cue, pattern, unless }
+            };
+            let cues: Vec<_> = CUES.iter().chain(LANGUAGES).filter(|cue| cue.place == place).map(compile).collect();
+            let set = RegexSetBuilder::new(cues.iter().map(|compiled| compiled.pattern.as_str()))
+                .size_limit(SET_BYTES)
+                .dfa_size_limit(SET_BYTES)
+                .build()
+                .expect("each of the patterns compiles by itself, and together they stay below the limit");
+            Group { place, set, cues }
+        });
+        Detector { groups: groups.into() }
+    }
+
+    /// One label for every user turn that follows an assistant answer, in order. Most are `NONE`.
+    pub fn label(&self, chat: &Chat) -> Vec<Label> {
+        // user turns by themselves and answers by their start, each taken apart once
+        let set = |message: &Message| match message.role {
+            Role::User => WordSet::new(&message.content),
+            Role::Assistant => WordSet::new(opening(&message.content, COMPARED)),
+            Role::System | Role::Tool => WordSet::default(),
+        };
+        let sets: Vec<WordSet> = chat.messages.iter().map(set).collect();
+        turns(chat).map(|turn| self.judge(chat, &sets, &turn)).collect()
+    }
+
+    fn judge(&self, chat: &Chat, sets: &[WordSet], turn: &Turn) -> Label {
+        let length = words(turn.text).count();
+        let fired = self.fired(turn, length);
+        let signals = signals(chat, sets, turn, length);
+        let weights = |of: fn(&Cue) -> f32| fired.iter().map(|fired| of(fired.compiled.cue)).sum::<f32>();
+        let dsat = sigmoid(DSAT_BIAS + weights(|cue| cue.dsat) + signals.iter().map(|signal| signal.dsat).sum::<f32>());
+        let sat = sigmoid(SAT_BIAS + weights(|cue| cue.sat));
+        let label = match (dsat >= DSAT_THRESHOLD, sat >= SAT_THRESHOLD) {
+            (true, true) => Verdict::Both,
+            (true, false) => Verdict::Dsat,
+            (false, true) => Verdict::Sat,
+            (false, false) => Verdict::None,
+        };
+        let evidence = match label {
+            Verdict::Dsat | Verdict::Both => Some(evidence(&fired, |cue| cue.dsat, &signals, dsat)),
+            Verdict::Sat => Some(evidence(&fired, |cue| cue.sat, &[], sat)),
+            Verdict::None => None,
+        };
+        Label { conversation: chat.id.clone(), turn: turn.index, label, dsat, sat, evidence }
+    }
+
+    fn fired<'a>(&'a self, turn: &Turn<'a>, length: usize) -> Vec<Fired<'a>> {
+        let mut fired: Vec<Fired> = Vec::new();
+        for group in &self.groups {
+            for (text, offset) in texts(group.place, turn) {
+                for at in &group.set.matches(text) {
+                    let compiled = &group.cues[at];
+                    let is_excepted = || compiled.unless.as_ref().is_some_and(|unless| unless.is_match(text));
+                    // start and end of one turn do not count twice
+                    let is_known = |fired: &[Fired]| fired.iter().any(|f| std::ptr::eq(f.compiled, compiled));
+                    if length <= compiled.cue.max_words && !is_known(&fired) && !is_excepted() {
+                        fired.push(Fired { compiled, text, offset });
+                    }
+                }
+            }
+        }
+        fired
+    }
+}
+
+/// What is searched for the cues of a place.
+fn texts<'a>(place: Place, turn: &Turn<'a>) -> Vec<(&'a str, Option<usize>)> {
+    match place {
+        Place::Opening => vec![(opening(turn.text, OPENING), Some(turn.offset))],
+        Place::Said if opening(turn.text, SAID).len() == turn.text.len() => vec![(turn.text, Some(turn.offset))],
+        Place::Said => {
+            let end = closing(turn.text, SAID_END);
+            let end_offset = turn.offset + turn.text.len() - end.len();
+            vec![(opening(turn.text, SAID_START), Some(turn.offset)), (end, Some(end_offset))]
+        }
+        Place::Answer => vec![(opening(turn.answer, ANSWER), None)],
+        Place::Reply => turn.reply.map(|reply| (opening(reply, ANSWER), None)).into_iter().collect(),
+    }
+}
+
+/// The rubric of the strongest reason, the user's own words before anything around them, and the
+/// span of the strongest cue in the turn. Many weak hints name nothing: then it is a revision, the
+/// most frequent rubric by far.
+fn evidence(fired: &[Fired], weight: fn(&Cue) -> f32, signals: &[Signal], confidence: f32) -> Evidence {
+    let strongest = |own: bool, above: f32| {
+        let names = |fired: &&Fired| !fired.compiled.cue.rubric.is_empty() && weight(fired.compiled.cue) > above;
+        let cues = fired.iter().filter(|fired| fired.offset.is_some() == own).filter(names);
+        cues.max_by(|a, b| weight(a.compiled.cue).total_cmp(&weight(b.compiled.cue)))
+    };
+    let around = strongest(false, 0.0).map(|fired| (fired.compiled.cue.rubric, weight(fired.compiled.cue)));
+    let related = signals
+        .iter()
+        .filter(|signal| signal.dsat > 0.0 && !signal.rubric.is_empty())
+        .map(|signal| (signal.rubric, signal.dsat));
+    let rubric = match strongest(true, MENTION) {
+        Some(own) => own.compiled.cue.rubric,
+        None => around
+            .into_iter()
+            .chain(related)
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map_or("revision", |(rubric, _)| rubric),
+    };
+    let span = strongest(true, 0.0).and_then(|own| {
+        let hit = own.compiled.pattern.find(own.text)?;
+        own.offset.map(|offset| (offset + hit.start(), offset + hit.end()))
+    });
+    Evidence { detector: DETECTOR.to_string(), rubric: rubric.to_string(), confidence, cue: span }
+}
+
+/// Likeness of the turn to the request before (asked again?) and of the reply to the judged answer
+/// (done again?), as Jaccard indices of the word sets in bands, and the length of the turn.
+fn signals(chat: &Chat, sets: &[WordSet], turn: &Turn, length: usize) -> Vec<Signal> {
+    let mut signals = Vec::new();
+    let mut push = |rubric, dsat| signals.push(Signal { rubric, dsat });
+    let this = &sets[turn.index];
+    if let Some(request) = (0..turn.index).rev().find(|&at| chat.messages[at].role == Role::User) {
+        if this.len() >= 3 {
+            match this.jaccard(&sets[request]) {
+                likeness if likeness >= 0.8 => push("revision", 1.51),
+                likeness if likeness > 0.5 => push("revision", 0.83),
+                likeness if likeness < 0.5 && this.share_in(&sets[request]) >= 0.6 => push("revision", 0.43),
+                _ => {}
+            }
+        }
+        // "write a …", "write a …": one task after the other
+        let earlier = words(&chat.messages[request].content).map(hash);
+        if length > 2 && words(turn.text).map(hash).zip(earlier).take(2).filter(|(now, then)| now == then).count() == 2
+        {
+            push("", -0.22);
+        }
+    }
+    if turn.reply.is_some() {
+        match sets[turn.index - 1].jaccard(&sets[turn.index + 1]) {
+            likeness if likeness >= 0.7 => push("revision", 1.48),
+            likeness if likeness >= 0.5 => push("revision", 0.90),
+            likeness if likeness >= 0.3 => push("revision", 0.82),
+            likeness if likeness < 0.1 => push("", -1.04),
+            _ => {}
+        }
+    }
+    if turn.answer.contains("```") {
+        push("", -0.23);
+    }
+    // very short and very long turns are rarely feedback
+    match length {
+        0..=3 => push("", -0.51),
+        4..=8 => push("", 0.16),
+        9..=20 => push("", 0.12),
+        21..150 => {}
+        _ => push("", -0.86),
+    }
+    signals
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}

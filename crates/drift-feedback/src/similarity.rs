@@ -1,0 +1,86 @@
+//! How much two messages say the same, by the sets of their words.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+/// English words that say nothing about the subject.
+const STOP: &str = "a an the of to in on for and or is are be i you it this that with as my me your can could please do does \
+                    what how we so not from at by was will would have has if but its they he she about there them then than";
+
+static STOP_HASHES: LazyLock<HashSet<u64>> = LazyLock::new(|| STOP.split(' ').map(hash).collect());
+
+/// The words of a text, in order and as they are written.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// FNV-1a over the lower-cased characters.
+pub(crate) fn hash(word: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let start = 0xcbf2_9ce4_8422_2325;
+    if word.is_ascii() {
+        return word.bytes().map(|byte| byte.to_ascii_lowercase()).fold(start, step);
+    }
+    word.chars().flat_map(char::to_lowercase).flat_map(|c| (c as u32).to_le_bytes()).fold(start, step)
+}
+
+/// The set of a text's content words, as sorted hashes.
+#[derive(Debug, Default)]
+pub(crate) struct WordSet {
+    hashes: Vec<u64>,
+}
+
+impl WordSet {
+    pub fn new(text: &str) -> WordSet {
+        let mut hashes: Vec<u64> = words(text).map(hash).filter(|hash| !STOP_HASHES.contains(hash)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        WordSet { hashes }
+    }
+
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    fn common(&self, other: &WordSet) -> usize {
+        let (mut a, mut b, mut count) = (0, 0, 0);
+        while a < self.hashes.len() && b < other.hashes.len() {
+            match self.hashes[a].cmp(&other.hashes[b]) {
+                std::cmp::Ordering::Less => a += 1,
+                std::cmp::Ordering::Greater => b += 1,
+                std::cmp::Ordering::Equal => {
+                    count += 1;
+                    a += 1;
+                    b += 1;
+                }
+            }
+        }
+        count
+    }
+
+    /// |A ∩ B| / |A ∪ B|, 0 for two empty sets.
+    pub fn jaccard(&self, other: &WordSet) -> f32 {
+        let common = self.common(other);
+        common as f32 / (self.len() + other.len() - common).max(1) as f32
+    }
+
+    /// The share of this set's words that `other` holds, 0 for an empty set.
+    pub fn share_in(&self, other: &WordSet) -> f32 {
+        self.common(other) as f32 / self.len().max(1) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worked_by_hand() {
+        let a = WordSet::new("Write a short poem about the SEA"); // write short poem sea
+        let b = WordSet::new("a poem about sea and wind, please"); // poem sea wind
+        assert_eq!((a.len(), b.len()), (4, 3));
+        assert_eq!(a.jaccard(&b), 2.0 / 5.0);
+        assert_eq!(b.share_in(&a), 2.0 / 3.0);
+        assert_eq!(WordSet::new("the of").jaccard(&WordSet::default()), 0.0);
+    }
+}
