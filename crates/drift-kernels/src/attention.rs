@@ -1,5 +1,6 @@
 //! Causal attention over packed segments, without the T x T matrix (Dao et al., 2022).
-//! Products have operands in f32 or bf16; scores, softmax and sums are f32.
+//! Scores, softmax and sums are f32. The other products have operands in f32 or bf16: scores grow large,
+//! and their rounding to bf16 was measured to be half of all error in a sequence's log-prob.
 //!
 //! A segment's tokens see the tokens of its ancestors and, causally, their own. So two answers can
 //! share one prompt: both have it as parent, neither sees the other. Positions continue the parent's.

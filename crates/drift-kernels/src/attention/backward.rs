@@ -64,11 +64,12 @@ pub fn backward(
 
 #[derive(Debug, Default)]
 struct Operands<E> {
-    rows: Left<E>,
+    rows: Left<f32>,
+    queries: ByToken<f32>,
+    keys: ByToken<f32>,
+    value_rows: Left<E>,
     d_rows: Left<E>,
-    queries: ByToken<E>,
     outs: ByToken<E>,
-    keys: ByToken<E>,
     values: ByToken<E>,
     queries_by_dim: ByDim<E>,
     outs_by_dim: ByDim<E>,
@@ -89,6 +90,7 @@ impl<E: Operand> Operands<E> {
         let (ld, dim, n, g) = (heads.width(), heads.dim, heads.queries, heads.keys);
         let tokens = qkv.len() / ld;
         self.rows.pack(qkv, ld, dim);
+        self.value_rows.pack(qkv, ld, dim);
         self.d_rows.pack(dout, n * dim, dim);
         self.queries.pack(qkv, ld, 0, n, dim, segments);
         self.keys.pack(qkv, ld, n, g, dim, segments);
@@ -177,9 +179,9 @@ impl<E: Operand> Pass<'_, E> {
                     }
                     for j in (0..n).step_by(PANEL) {
                         let (k, v) =
-                            (o.rows.row(token, h.queries + group), o.rows.row(token, h.queries + h.keys + group));
+                            (o.rows.row(token, h.queries + group), o.value_rows.row(token, h.queries + h.keys + group));
                         self.scores(k, o.rows.ld, &o.queries, (head, from, at + j), rows, &mut p, j);
-                        self.scores(v, o.rows.ld, &o.outs, (head, from, at + j), rows, &mut ds, j);
+                        self.scores(v, o.value_rows.ld, &o.outs, (head, from, at + j), rows, &mut ds, j);
                     }
                     let of = head * self.tokens + reader.start + at;
                     let (lse, delta) = (&self.lse[of..of + n], &self.delta[of..of + n]);
@@ -196,11 +198,11 @@ impl<E: Operand> Pass<'_, E> {
     }
 
     /// Columns `j..j + 32` of `c`: products over the head's dimensions of `rows` rows at `a` and the panel.
-    fn scores(
+    fn scores<F: Operand>(
         &self,
-        a: *const E,
+        a: *const F,
         lda: usize,
-        b: &ByToken<E>,
+        b: &ByToken<F>,
         (head, segment, at): (usize, usize, usize),
         rows: usize,
         c: &mut Block<f32>,
@@ -210,7 +212,7 @@ impl<E: Operand> Pass<'_, E> {
         // SAFETY: `a` has `rows` rows (and rows to spare), the panel lies within its operand.
         unsafe {
             let c = c.as_mut_ptr().add(j);
-            E::rows(self.isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
+            F::rows(self.isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
         }
     }
 

@@ -18,8 +18,8 @@ enum Work {
 
 #[derive(Debug, Default)]
 struct Operands<E> {
-    rows: Left<E>,
-    keys: ByToken<E>,
+    rows: Left<f32>,
+    keys: ByToken<f32>,
     values: ByDim<E>,
 }
 
@@ -93,7 +93,7 @@ impl<E: Operand> Operands<E> {
                     for p in (0..n).step_by(PANEL) {
                         let b = self.keys.panel(group, from, at + p);
                         let c = scores.as_mut_ptr().add(p);
-                        E::rows(isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
+                        f32::rows(isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
                     }
                     soften(&mut scores, &ranges[..rows], heads.scale(), &mut max, &mut sum, &mut mixed, padded);
                     E::narrow(&scores, &mut weights);
