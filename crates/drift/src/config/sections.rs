@@ -1,0 +1,389 @@
+//! One struct a section of the config file. A field's comment is its documentation; docs/config.md
+//! shows them all, and a test holds the two together.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// The run folder; relative paths are taken from the folder of the config file.
+    pub dir: PathBuf,
+    /// Of everything that is drawn: subsets, samples, the order of training.
+    pub seed: u64,
+}
+
+impl Default for Run {
+    fn default() -> Run {
+        Run { dir: "run".into(), seed: 42 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    F32,
+    Bf16,
+}
+
+impl From<Precision> for drift_lm::Precision {
+    fn from(precision: Precision) -> drift_lm::Precision {
+        match precision {
+            Precision::F32 => drift_lm::Precision::F32,
+            Precision::Bf16 => drift_lm::Precision::Bf16,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// A GGUF file or a Hugging Face folder; absent: the model of `drift fetch`.
+    pub path: Option<PathBuf>,
+    /// Of the matmul operands: `bf16` (fast) or `f32`. Master weights are always f32.
+    pub precision: Precision,
+}
+
+impl Default for Model {
+    fn default() -> Model {
+        Model { path: None, precision: Precision::Bf16 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logs {
+    /// Chat logs; the format is recognised.
+    pub files: Vec<PathBuf>,
+    /// Replace e-mail addresses, phone numbers, keys and the like before anything is written.
+    pub redact: bool,
+}
+
+impl Default for Logs {
+    fn default() -> Logs {
+        Logs { files: Vec::new(), redact: true }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cases {
+    /// Instead of `[logs]`: JSONL rows of `prompt`, `rejected`, `user_preference`.
+    pub files: Vec<PathBuf>,
+    /// With them: JSONL rows of `prompt`, `chosen`, `rejected` for the warm start.
+    pub seed_pairs: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Detect {
+    /// Detections below this confidence are dropped, 0 to 1.
+    #[serde(deserialize_with = "range::share")]
+    pub min_confidence: f64,
+    /// Keep a seeded subset of this many cases for training; 0 keeps all.
+    pub max_cases: usize,
+    /// Keep a seeded subset of this many seed pairs; 0 keeps all.
+    pub max_seed_pairs: usize,
+    /// Share of the conversations that is never trained on, 0 up to (not including) 1.
+    #[serde(deserialize_with = "range::share_below_one")]
+    pub held_out: f64,
+    /// Keep a seeded subset of this many held-out cases; 0 keeps all.
+    pub max_held_out: usize,
+    /// Drop cases and seed pairs whose prompt has more tokens; 0: no limit.
+    pub max_prompt_tokens: usize,
+    /// Drop cases and seed pairs with an answer of more tokens; 0: no limit.
+    pub max_answer_tokens: usize,
+}
+
+impl Default for Detect {
+    fn default() -> Detect {
+        Detect {
+            min_confidence: 0.5,
+            max_cases: 0,
+            max_seed_pairs: 0,
+            held_out: 0.05,
+            max_held_out: 200,
+            max_prompt_tokens: 0,
+            max_answer_tokens: 0,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Warm {
+    /// Epochs of the warm start on the seed pairs; 0: no warm start.
+    pub epochs: usize,
+}
+
+impl Default for Warm {
+    fn default() -> Warm {
+        Warm { epochs: 3 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Guided {
+    /// Tries both on a few dozen cases and takes the guided prompt unless the answers are copies.
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// Conversation, rejected answer and feedback as turns of the model's own chat template.
+    Chat,
+    /// The same without the rejected answer: the feedback speaks of a first draft, the request is repeated.
+    Hidden,
+    /// Plain text with `User:` and `Assistant:`, as in the paper's generator.
+    Published,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cut {
+    /// Train on answers cut at `max_new_tokens`, without an end token on either side of the pair.
+    Keep,
+    Drop,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sample {
+    /// Whether the sampler sees the rejected answer and the feedback: `auto`, `always` or `never`.
+    pub guided: Guided,
+    /// How the guided prompt is written: `chat`, `hidden` or `published`.
+    pub form: Form,
+    /// Follows the feedback in the guided prompt; absent: the form's own.
+    pub instruction: Option<String>,
+    /// 0 is greedy.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub temperature: f64,
+    /// Nucleus, above 0 to 1.
+    #[serde(deserialize_with = "range::share_above_zero")]
+    pub top_p: f64,
+    /// 0: no limit.
+    pub top_k: usize,
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub max_new_tokens: usize,
+    /// A guided answer whose word overlap (Jaccard) with the rejected one reaches this is a copy: an
+    /// unguided answer takes its place. Above 0 to 1.
+    #[serde(deserialize_with = "range::share_above_zero")]
+    pub near_copy: f64,
+    /// Answers cut at `max_new_tokens`: `keep` or `drop`.
+    pub cut: Cut,
+    /// Drop answers that refuse.
+    pub drop_refusals: bool,
+    /// Drop answers that speak of the feedback, which the trained prompt does not show.
+    pub drop_remarks: bool,
+    /// Sequences decoded at once; more is faster and takes more memory, the samples stay the same.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub concurrency: usize,
+}
+
+impl Default for Sample {
+    fn default() -> Sample {
+        Sample {
+            guided: Guided::Auto,
+            form: Form::Chat,
+            instruction: None,
+            temperature: 0.7,
+            top_p: 0.9,
+            top_k: 0,
+            max_new_tokens: 512,
+            near_copy: 0.7,
+            cut: Cut::Keep,
+            drop_refusals: true,
+            drop_remarks: true,
+            concurrency: 16,
+        }
+    }
+}
+
+impl Sample {
+    /// What an answer depends on, for the manifest of sampling.
+    pub fn drawing(&self) -> serde_json::Value {
+        let Sample { guided, form, instruction, temperature, top_p, top_k, max_new_tokens, near_copy, .. } = self;
+        json!({
+            "guided": guided, "form": form, "instruction": instruction, "temperature": temperature, "top_p": top_p,
+            "top_k": top_k, "max_new_tokens": max_new_tokens, "near_copy": near_copy,
+        })
+    }
+
+    /// What a pair depends on, for the manifest of pairing.
+    pub fn pairing(&self) -> serde_json::Value {
+        let Sample { cut, drop_refusals, drop_remarks, .. } = self;
+        json!({ "cut": cut, "drop_refusals": drop_refusals, "drop_remarks": drop_remarks })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    Linear,
+    Cosine,
+    Constant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    Rmsprop,
+    Adamw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    Sigmoid,
+    Ipo,
+    Hinge,
+    Robust,
+}
+
+impl Loss {
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::Sigmoid => "sigmoid",
+            Loss::Ipo => "ipo",
+            Loss::Hinge => "hinge",
+            Loss::Robust => "robust",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// Rounds of sampling and training; 0: the warm start alone.
+    pub iterations: usize,
+    /// Passes over the pairs of an iteration.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub epochs: usize,
+    /// Pairs a step.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub batch_size: usize,
+    #[serde(deserialize_with = "range::above_zero")]
+    pub learning_rate: f64,
+    /// After the warm-up: `linear`, `cosine` (both to 0) or `constant`.
+    pub schedule: Schedule,
+    /// Share of the steps over which the learning rate rises from 0.
+    #[serde(deserialize_with = "range::share_below_one")]
+    pub warmup_ratio: f64,
+    /// `rmsprop` (alpha 0.99, eps 1e-8) or `adamw` (0.9, 0.999, eps 1e-8, no decay).
+    pub optimizer: Optimizer,
+    /// The gradient is scaled down to this norm; 0: never.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub max_grad_norm: f64,
+    #[serde(deserialize_with = "range::above_zero")]
+    pub beta: f64,
+    /// `sigmoid` (DPO; with label_smoothing cDPO), `ipo`, `hinge` or `robust`.
+    pub loss: Loss,
+    /// Assumed share of wrong labels, 0 up to (not including) 0.5.
+    #[serde(deserialize_with = "range::below_half")]
+    pub label_smoothing: f64,
+    /// Weight of the chosen answer's negative log-likelihood.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub rpo_alpha: f64,
+    /// Tokens of prompt and answer together; longer pairs are dropped and counted.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub max_length: usize,
+    /// Tokens of the prompt; whole old turns are left out until it fits.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub max_prompt_length: usize,
+    /// `bf16` or `f32`; absent: as `model.precision`.
+    pub precision: Option<Precision>,
+    /// Memory for the whole of training; absent: what is free.
+    #[serde(deserialize_with = "range::memory")]
+    pub memory_gb: Option<f64>,
+    /// Steps between two points to resume from.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub save_every: usize,
+}
+
+impl Default for Train {
+    fn default() -> Train {
+        Train {
+            iterations: 2,
+            epochs: 1,
+            batch_size: 4,
+            learning_rate: 5e-7,
+            schedule: Schedule::Linear,
+            warmup_ratio: 0.1,
+            optimizer: Optimizer::Rmsprop,
+            max_grad_norm: 1.0,
+            beta: 0.1,
+            loss: Loss::Sigmoid,
+            label_smoothing: 0.0,
+            rpo_alpha: 0.001,
+            max_length: 2048,
+            max_prompt_length: 1024,
+            precision: None,
+            memory_gb: None,
+            save_every: 50,
+        }
+    }
+}
+
+impl Train {
+    /// What the weights depend on, for the manifest of training: not how much memory it may take, how
+    /// often it is saved, or how many iterations follow. The caller adds epochs and precision.
+    pub fn arithmetic(&self) -> serde_json::Value {
+        json!({
+            "batch_size": self.batch_size, "learning_rate": self.learning_rate, "schedule": self.schedule,
+            "warmup_ratio": self.warmup_ratio, "optimizer": self.optimizer, "max_grad_norm": self.max_grad_norm,
+            "beta": self.beta, "loss": self.loss, "label_smoothing": self.label_smoothing, "rpo_alpha": self.rpo_alpha,
+            "max_length": self.max_length, "max_prompt_length": self.max_prompt_length,
+        })
+    }
+}
+
+/// Numbers with a range, checked while the file is parsed: the error then knows line and column.
+mod range {
+    use super::*;
+
+    fn number<'de, D: Deserializer<'de>>(input: D, expected: &str, ok: fn(f64) -> bool) -> Result<f64, D::Error> {
+        let value = f64::deserialize(input)?;
+        if ok(value) { Ok(value) } else { Err(D::Error::custom(format!("{value}, expected {expected}"))) }
+    }
+
+    pub fn above_zero<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        number(input, "a number above 0", |v| v > 0.0 && v.is_finite())
+    }
+
+    pub fn at_least_zero<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        number(input, "a number of at least 0", |v| v >= 0.0 && v.is_finite())
+    }
+
+    pub fn share<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        number(input, "a number from 0 to 1", |v| (0.0..=1.0).contains(&v))
+    }
+
+    pub fn share_above_zero<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        number(input, "a number above 0, at most 1", |v| v > 0.0 && v <= 1.0)
+    }
+
+    pub fn share_below_one<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        number(input, "a number from 0 up to, not including, 1", |v| (0.0..1.0).contains(&v))
+    }
+
+    pub fn below_half<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        number(input, "a number from 0 up to, not including, 0.5", |v| (0.0..0.5).contains(&v))
+    }
+
+    pub fn memory<'de, D: Deserializer<'de>>(input: D) -> Result<Option<f64>, D::Error> {
+        number(input, "gigabytes above 0", |v| v > 0.0 && v.is_finite()).map(Some)
+    }
+
+    pub fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {
+        match i64::deserialize(input)? {
+            value @ 1.. => Ok(value as usize),
+            value => Err(D::Error::custom(format!("{value}, expected a whole number of at least 1"))),
+        }
+    }
+}

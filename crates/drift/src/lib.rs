@@ -1,0 +1,24 @@
+//! The program: config, run folder, stages, report, command line. The only crate that sees both the
+//! language leg (chats, text) and the number leg (models, training).
+
+pub mod answers;
+pub mod assets;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod doctor;
+pub mod files;
+pub mod guided;
+pub mod interrupt;
+pub mod iterate;
+pub mod memory;
+pub mod policy;
+pub mod report;
+pub mod run_folder;
+pub mod seeds;
+pub mod stages;
+pub mod stats;
+pub mod talk;
+pub mod tensorboard;
+pub mod tokens;

@@ -1,0 +1,8 @@
+//! The stages, one file each. A stage reads plain files, writes plain files into its folder, and its
+//! manifest last.
+
+pub mod detect;
+pub mod evaluate;
+pub mod pair;
+pub mod sample;
+pub mod train;

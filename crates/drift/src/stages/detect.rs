@@ -1,0 +1,315 @@
+//! Logs in, cases and seed pairs out; or cases that were found elsewhere, checked and split.
+//!
+//! Conversations are put aside as held out before anything is trained, by their id alone.
+
+use crate::config::Source;
+use crate::config::sections::Detect;
+use crate::files::{hash_file, must_exist, write_json};
+use crate::interrupt;
+use crate::run_folder::{Counts, Manifest, Stage};
+use crate::seeds::subset;
+use crate::talk::{Talk, Unit};
+use anyhow::{Result, bail};
+use drift_chat::{
+    Case, Chat, Message, Pair, ReadReport, Redactor, Seen, Split, content_id, conversation_of, read_cases, read_logs,
+    read_pairs, split_of, write_jsonl,
+};
+use drift_feedback::{Detector, Funnel, Harvester, Label, Limits};
+use drift_text::{ChatFormat, CompletionMode};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+/// Chats that are labelled at once, on all threads.
+const BATCH: usize = 512;
+
+/// Damaged records that are named one by one; all are counted.
+const NAMED: usize = 3;
+
+pub struct Job<'a> {
+    pub source: &'a Source,
+    pub settings: &'a Detect,
+    pub seed: u64,
+    /// Counts tokens for the limits of `[detect]`; without it there are none.
+    pub format: Option<&'a ChatFormat>,
+}
+
+/// Names and hashes of the source's files, as inputs of the stage.
+pub fn inputs(source: &Source) -> Result<Vec<(&str, String)>> {
+    let (files, expected): (Vec<&PathBuf>, _) = match source {
+        Source::Logs { files, .. } => (files.iter().collect(), "a chat log"),
+        Source::Cases { files, seed_pairs } => (files.iter().chain(seed_pairs).collect(), "JSON lines"),
+    };
+    let hash = |file: &'_ PathBuf| {
+        must_exist(file, expected)?;
+        if file.is_dir() {
+            bail!("{}: a folder, expected {expected}; hint: give the files themselves", file.display());
+        }
+        hash_file(file)
+    };
+    files.into_iter().map(|file| Ok((file.to_str().unwrap_or("a file"), hash(file)?))).collect()
+}
+
+/// What was found, before subsets are drawn.
+#[derive(Default)]
+struct Found {
+    cases: Vec<Case>,
+    seed_pairs: Vec<Pair>,
+    labels: Vec<Label>,
+    counts: Counts,
+    /// From chats to cases; absent where the cases were given.
+    funnel: Option<Funnel>,
+    redacted: BTreeMap<String, u64>,
+    read: Option<ReadReport>,
+}
+
+/// `funnel.json`: what became of the chats, turn by turn.
+#[derive(Serialize)]
+struct Account<'a> {
+    funnel: &'a Option<Funnel>,
+    redacted: &'a BTreeMap<String, u64>,
+    read: &'a Option<ReadReport>,
+}
+
+pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
+    stage.begin(&[])?;
+    let mut found = match job.source {
+        Source::Logs { files, redact } => job.search(files, *redact, talk)?,
+        Source::Cases { files, seed_pairs } => job.take(files, seed_pairs)?,
+    };
+    job.split(&mut found);
+    job.limit(&mut found)?;
+    let Found { mut cases, mut seed_pairs, labels, mut counts, funnel, redacted, read } = found;
+    let settings = job.settings;
+    let draw = |purpose, held_out, train| if purpose == Split::HeldOut { held_out } else { train };
+    let before = (cases.len(), seed_pairs.len());
+    let mut kept_cases = Vec::new();
+    let mut kept_pairs = Vec::new();
+    for split in [Split::Train, Split::HeldOut] {
+        let (of_split, rest) = cases.into_iter().partition::<Vec<_>, _>(|case| case.split == Some(split));
+        let max = draw(split, settings.max_held_out, settings.max_cases);
+        kept_cases.extend(subset(of_split, max, job.seed, "cases", |case: &Case| &case.id));
+        cases = rest;
+        let (of_split, rest) = seed_pairs.into_iter().partition::<Vec<_>, _>(|pair| pair.split == Some(split));
+        let max = draw(split, settings.max_held_out, settings.max_seed_pairs);
+        kept_pairs.extend(subset(of_split, max, job.seed, "seed pairs", |pair: &Pair| &pair.id));
+        seed_pairs = rest;
+    }
+    count(&mut counts.dropped, "case_not_in_subset", before.0 - kept_cases.len());
+    count(&mut counts.dropped, "seed_pair_not_in_subset", before.1 - kept_pairs.len());
+    count(&mut counts.noted, "seed_pairs", kept_pairs.len());
+    counts.out = kept_cases.len();
+    write_jsonl(&stage.path("cases.jsonl"), &kept_cases)?;
+    write_jsonl(&stage.path("seed_pairs.jsonl"), &kept_pairs)?;
+    write_jsonl(&stage.path("labels.jsonl"), &labels)?;
+    write_json(&stage.path("funnel.json"), &Account { funnel: &funnel, redacted: &redacted, read: &read })?;
+    stage.finish(counts, &["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "funnel.json"])
+}
+
+fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
+    if n > 0 {
+        *map.entry(what.to_string()).or_default() += n;
+    }
+}
+
+impl Job<'_> {
+    fn search(&self, files: &[PathBuf], redact: bool, talk: &Talk) -> Result<Found> {
+        let (detector, redactor) = (Detector::new(), redact.then(Redactor::new));
+        let mut harvester = Harvester::new(Limits::default());
+        let mut found = Found::default();
+        let mut batch: Vec<Chat> = Vec::with_capacity(BATCH);
+        let mut label = |batch: &mut Vec<Chat>, found: &mut Found| {
+            let labelled: Vec<(Chat, Vec<Label>, BTreeMap<_, u64>)> = std::mem::take(batch)
+                .into_par_iter()
+                .map(|mut chat| {
+                    // First: the labels point at bytes of the text as it is kept.
+                    let replaced = redactor.as_ref().map(|redactor| redactor.redact(&mut chat)).unwrap_or_default();
+                    let labels = detector.label(&chat);
+                    (chat, labels, replaced)
+                })
+                .collect();
+            for (chat, labels, replaced) in labelled {
+                let confident =
+                    |label: &&Label| !label.label.is_dsat() || f64::from(label.dsat) >= self.settings.min_confidence;
+                let sure: Vec<Label> = labels.iter().filter(confident).cloned().collect();
+                count(&mut found.counts.dropped, "low_confidence", labels.len() - sure.len());
+                let harvest = harvester.add(&chat, &sure);
+                found.cases.extend(harvest.cases);
+                found.seed_pairs.extend(harvest.seed_pairs);
+                found.labels.extend(labels);
+                for (kind, n) in replaced {
+                    *found.redacted.entry(format!("{kind:?}").to_lowercase()).or_default() += n;
+                }
+            }
+        };
+        let bar = talk.bar("detecting", 0, Unit::Bytes);
+        let mut on_chat = |chat: Chat| {
+            batch.push(chat);
+            if batch.len() == BATCH {
+                label(&mut batch, &mut found);
+            }
+            interrupt::flow()
+        };
+        let read = read_logs(files, &mut on_chat, &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })?;
+        label(&mut batch, &mut found);
+        bar.finish_and_clear();
+        interrupt::check()?;
+        self.tell_damage(&read, talk);
+        let damaged: u64 = read.skipped.values().sum();
+        found.counts.r#in = (read.chats + damaged) as usize;
+        for (reason, n) in &read.skipped {
+            count(&mut found.counts.dropped, &format!("record_{}", name_of(reason)), *n as usize);
+        }
+        count(&mut found.counts.dropped, "record_cut", read.cuts.len());
+        let funnel = harvester.funnel().clone();
+        for (reason, n) in &funnel.dropped {
+            count(&mut found.counts.dropped, &name_of(reason), *n as usize);
+        }
+        for (what, n) in
+            [("dissatisfied_turns", funnel.dsat + funnel.both), ("satisfied_turns", funnel.sat + funnel.both)]
+        {
+            count(&mut found.counts.noted, what, n as usize);
+        }
+        (found.funnel, found.read) = (Some(funnel), Some(read));
+        Ok(found)
+    }
+
+    /// Damage in a log is no error, but it is said.
+    fn tell_damage(&self, read: &ReadReport, talk: &Talk) {
+        for skipped in read.first_skipped.iter().take(NAMED) {
+            talk.warn(format_args!(
+                "{}: byte {}: record skipped ({})",
+                skipped.file,
+                skipped.byte,
+                name_of(&skipped.reason)
+            ));
+        }
+        let damaged: u64 = read.skipped.values().sum();
+        if damaged > NAMED as u64 {
+            talk.warn(format_args!("{damaged} records skipped in all; funnel.json counts them by reason"));
+        }
+        for cut in &read.cuts {
+            talk.warn(format_args!(
+                "{}: ends at byte {} inside the record that begins at byte {}: that record is left out",
+                cut.file, cut.end, cut.record
+            ));
+        }
+    }
+
+    fn take(&self, files: &[PathBuf], seed_pairs: &[PathBuf]) -> Result<Found> {
+        let mut found = Found::default();
+        let mut seen = Seen::new();
+        for file in files {
+            for case in read_cases(file)? {
+                found.counts.r#in += 1;
+                let whole: Vec<Message> = case.prompt.iter().chain(&case.rejected).cloned().collect();
+                let confident =
+                    case.evidence.as_ref().is_none_or(|e| f64::from(e.confidence) >= self.settings.min_confidence);
+                match (confident, seen.insert(&whole)) {
+                    (false, _) => found.counts.drop("low_confidence"),
+                    (_, false) => found.counts.drop("case_duplicate"),
+                    _ => found.cases.push(case),
+                }
+            }
+        }
+        let mut seen = Seen::new();
+        for file in seed_pairs {
+            for pair in read_pairs(file)? {
+                let whole: Vec<Message> =
+                    pair.prompt.iter().chain(&pair.rejected).chain(&pair.chosen).cloned().collect();
+                if seen.insert(&whole) {
+                    found.seed_pairs.push(pair);
+                } else {
+                    found.counts.note("seed_pair_duplicate");
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// By conversation; a record without one is its own. Prompts of the held-out side leave the trained
+    /// side, whatever conversation they come from.
+    fn split(&self, found: &mut Found) {
+        let split = |conversation: &str, id: &str| {
+            let name = if conversation.is_empty() { id } else { conversation };
+            (name.to_string(), split_of(name, self.seed, self.settings.held_out))
+        };
+        let mut held_out: HashSet<String> = HashSet::new();
+        for case in &mut found.cases {
+            let (name, side) = split(conversation_of(&case.conversation), &case.id);
+            (case.conversation, case.split) = (name, Some(side));
+            if side == Split::HeldOut {
+                held_out.insert(content_id(&[&case.prompt]));
+            }
+        }
+        for pair in &mut found.seed_pairs {
+            let (name, side) = split(conversation_of(&pair.conversation), &pair.id);
+            (pair.conversation, pair.split) = (name, Some(side));
+            if side == Split::HeldOut {
+                held_out.insert(content_id(&[&pair.prompt]));
+            }
+        }
+        let clean =
+            |split, prompt: &[Message]| split != Some(Split::Train) || !held_out.contains(&content_id(&[prompt]));
+        let before = (found.cases.len(), found.seed_pairs.len());
+        found.cases.retain(|case| clean(case.split, &case.prompt));
+        found.seed_pairs.retain(|pair| clean(pair.split, &pair.prompt));
+        count(&mut found.counts.dropped, "case_prompt_is_held_out", before.0 - found.cases.len());
+        count(&mut found.counts.dropped, "seed_pair_prompt_is_held_out", before.1 - found.seed_pairs.len());
+    }
+
+    /// The token limits.
+    fn limit(&self, found: &mut Found) -> Result<()> {
+        let settings = self.settings;
+        let (max_prompt_tokens, max_answer_tokens) = (settings.max_prompt_tokens, settings.max_answer_tokens);
+        let Some(format) = self.format.filter(|_| max_prompt_tokens + max_answer_tokens > 0) else { return Ok(()) };
+        let fits = |prompt: &[Message], answers: &[&[Message]]| -> Result<(), &'static str> {
+            let too_many = |n: usize, max: usize| max > 0 && n > max;
+            match format.prompt_ids(prompt) {
+                Err(_) => return Err("refused_by_template"),
+                Ok(ids) if too_many(ids.len(), max_prompt_tokens) => return Err("prompt_over_token_limit"),
+                Ok(_) => {}
+            }
+            for answer in answers {
+                match format.completion(prompt, &answer[0].content, CompletionMode::Clean) {
+                    Err(_) => return Err("refused_by_template"),
+                    Ok(answer) if too_many(answer.ids.len(), max_answer_tokens) => {
+                        return Err("answer_over_token_limit");
+                    }
+                    Ok(_) => {}
+                }
+            }
+            Ok(())
+        };
+        let cases: Vec<Result<Case, &str>> = std::mem::take(&mut found.cases)
+            .into_par_iter()
+            .map(|case| fits(&case.prompt, &[&case.rejected]).map(|()| case))
+            .collect();
+        for case in cases {
+            match case {
+                Ok(case) => found.cases.push(case),
+                Err(reason) => found.counts.drop(&format!("case_{reason}")),
+            }
+        }
+        let pairs: Vec<Result<Pair, &str>> = std::mem::take(&mut found.seed_pairs)
+            .into_par_iter()
+            .map(|pair| fits(&pair.prompt, &[&pair.chosen, &pair.rejected]).map(|()| pair))
+            .collect();
+        for pair in pairs {
+            match pair {
+                Ok(pair) => found.seed_pairs.push(pair),
+                Err(reason) => found.counts.drop(&format!("seed_pair_{reason}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The snake_case name that a reason serialises to.
+fn name_of(reason: &impl Serialize) -> String {
+    serde_json::to_value(reason).ok().and_then(|name| name.as_str().map(str::to_string)).unwrap_or_default()
+}
