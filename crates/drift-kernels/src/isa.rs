@@ -56,16 +56,29 @@ impl Isa {
         }
     }
 
+    /// The path of that name.
+    pub fn named(name: &str) -> Option<Isa> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name)
+    }
+
     /// The path in use: the best available, unless `DRIFT_ISA` names a lower one that is available.
+    #[inline]
     pub fn current() -> Isa {
-        let found = CURRENT.load(Ordering::Relaxed);
-        if let Some(isa) = Isa::ALL.into_iter().find(|isa| *isa as u8 == found) {
-            return isa;
+        match CURRENT.load(Ordering::Relaxed) {
+            1 => Isa::Portable,
+            2 => Isa::Avx2,
+            3 => Isa::Avx512,
+            4 => Isa::Avx512Bf16,
+            5 => Isa::Amx,
+            _ => Isa::choose(),
         }
+    }
+
+    #[cold]
+    fn choose() -> Isa {
         let best = Isa::ALL.into_iter().rev().find(|isa| isa.available()).unwrap_or(Isa::Portable);
-        let wanted = std::env::var("DRIFT_ISA").ok();
-        let named = Isa::ALL.into_iter().find(|isa| Some(isa.name()) == wanted.as_deref() && isa.available());
-        let isa = named.unwrap_or(best);
+        let wanted = std::env::var("DRIFT_ISA").ok().and_then(|name| Isa::named(&name));
+        let isa = wanted.filter(|isa| isa.available()).unwrap_or(best);
         CURRENT.store(isa as u8, Ordering::Relaxed);
         isa
     }

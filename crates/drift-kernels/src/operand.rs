@@ -53,14 +53,63 @@ impl Storage {
     }
 }
 
+/// Rounds to the nearest bf16, ties to even; NaN stays NaN.
+#[inline(always)]
+fn bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
+    if nan { (bits >> 16) as u16 | 0x40 } else { rounded as u16 }
+}
+
 vectorized! {
-    /// Rounds to the nearest bf16, ties to even; NaN stays NaN.
     pub fn to_bf16(src: &[f32], dst: &mut [u16]) {
         for (d, s) in dst.iter_mut().zip(src) {
-            let bits = s.to_bits();
-            let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-            let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
-            *d = if nan { (bits >> 16) | 0x40 } else { rounded } as u16;
+            *d = bf16(*s);
+        }
+    }
+}
+
+vectorized! {
+    /// Rows of A from columns of `src[k, ld]`: row i of `rows` is column `first + i`, in blocks that
+    /// stay in registers on the way.
+    fn turn_to_bf16(src: &[f32], ld: usize, first: usize, k: usize, rows: &mut [u16], stride: usize) {
+        const BLOCK: usize = 16;
+        let n = rows.len() / stride;
+        for from in (0..k).step_by(BLOCK) {
+            let depth = BLOCK.min(k - from);
+            let mut block = [[0u16; BLOCK]; BLOCK];
+            for l in 0..depth {
+                let line = &src[(from + l) * ld + first..][..n];
+                for (i, value) in line.iter().enumerate() {
+                    block[i][l] = bf16(*value);
+                }
+            }
+            for (i, line) in block[..n].iter().enumerate() {
+                rows[i * stride + from..][..depth].copy_from_slice(&line[..depth]);
+            }
+        }
+    }
+}
+
+vectorized! {
+    /// One bf16 panel's rows `at..at + rows`: columns `col..col + width` of `src[rows, ld]`.
+    fn pair_to_bf16(src: &[f32], ld: usize, col: usize, width: usize, at: usize, rows: usize, panel: &mut [u16]) {
+        for l in 0..rows {
+            let line = &src[l * ld + col..][..width];
+            let out = &mut panel[u16::place(at + l, 0)..];
+            let odd = (at + l) % 2 == 1;
+            if !odd && l + 1 < rows {
+                let next = &src[(l + 1) * ld + col..][..width];
+                for (j, pair) in out[..2 * width].chunks_exact_mut(2).enumerate() {
+                    pair[0] = bf16(line[j]);
+                    pair[1] = bf16(next[j]);
+                }
+            } else if !odd || l == 0 {
+                for j in 0..width {
+                    out[2 * j] = bf16(line[j]);
+                }
+            }
         }
     }
 }
@@ -140,14 +189,7 @@ impl Rows {
                 }
             }),
             Storage::Bf16(data) => par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
-                let n = rows.len() / stride;
-                let mut narrow = [0u16; BLOCK];
-                for l in 0..k {
-                    to_bf16(&src[l * ld + first..][..n], &mut narrow[..n]);
-                    for (i, value) in narrow[..n].iter().enumerate() {
-                        rows[i * stride + l] = *value;
-                    }
-                }
+                turn_to_bf16(src, ld, first, k, rows, stride);
                 for out in rows.chunks_mut(stride) {
                     out[k..].fill(0);
                 }
@@ -248,14 +290,7 @@ impl Panels {
             }),
             Storage::Bf16(data) => par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
                 let width = PANEL.min(n - p * PANEL);
-                let mut narrow = [0u16; PANEL];
-                for l in 0..rows {
-                    to_bf16(&src[l * ld + p * PANEL..][..width], &mut narrow[..width]);
-                    let pair = &mut out[u16::place(at + l, 0)..];
-                    for (j, value) in narrow[..width].iter().enumerate() {
-                        pair[2 * j] = *value;
-                    }
-                }
+                pair_to_bf16(src, ld, p * PANEL, width, at, rows, out);
             }),
         }
     }

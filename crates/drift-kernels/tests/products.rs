@@ -52,6 +52,26 @@ proptest! {
     }
 
     #[test]
+    fn panels_may_be_filled_in_pieces(n in 1usize..80, k in 2usize..70, cut in 1usize..69, seed: u32) {
+        let (cut, b) = (cut.min(k - 1), values(k * n, seed));
+        for precision in [Precision::F32, Precision::Bf16] {
+            let mut panels = [Panels::new(precision), Panels::new(precision)];
+            panels.iter_mut().for_each(|panels| panels.shape_to(k, n));
+            panels[0].set_rows(0, &b, k, n);
+            panels[1].set_rows(cut, &b[cut * n..], k - cut, n);
+            panels[1].set_rows(0, &b, cut, n);
+            let mut rows = Rows::new(precision);
+            rows.load(&values(3 * k, seed ^ 1), 3, k, k);
+            let products = panels.map(|panels| {
+                let mut c = vec![0.0; 3 * n];
+                product(Isa::Portable, &rows, 0..3, &panels, 0..n, 0, &mut c, n, false);
+                c
+            });
+            prop_assert_eq!(&products[0], &products[1]);
+        }
+    }
+
+    #[test]
     fn a_row_does_not_depend_on_its_company(m in 2usize..60, n in 1usize..70, k in 1usize..90, seed: u32) {
         let (a, b) = (values(m * k, seed), values(k * n, seed ^ 7));
         for precision in [Precision::F32, Precision::Bf16] {

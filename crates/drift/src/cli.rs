@@ -12,6 +12,7 @@ use crate::talk::{Color, Level, Talk, one_line};
 use crate::{demo, doctor, iterate, report};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use drift_kernels::Isa;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -161,8 +162,19 @@ fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
 
 fn start(global: &Global) -> Result<()> {
     interrupt::install()?;
+    check_kernels()?;
     let threads = global.threads.map_or(0, usize::from);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("threads")
+}
+
+/// `DRIFT_ISA` must name a kernel path that this processor has.
+fn check_kernels() -> Result<()> {
+    let Some(wanted) = std::env::var_os("DRIFT_ISA") else { return Ok(()) };
+    if Isa::named(&wanted.to_string_lossy()).is_some_and(Isa::available) {
+        return Ok(());
+    }
+    let able: Vec<&str> = Isa::ALL.into_iter().filter(|isa| isa.available()).map(Isa::name).collect();
+    bail!("DRIFT_ISA: {wanted:?} is no kernel path of this machine, expected one of: {}", able.join(", "))
 }
 
 fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
