@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
 use crate::interrupt::{self, Interrupted};
-use crate::talk::{Color, Level, Talk, one_line};
+use crate::talk::{Color, Level, Talk, one_line, say};
 use crate::{demo, doctor, iterate, report};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -144,7 +144,7 @@ pub fn main() -> ExitCode {
     match start(&cli.global).and_then(|()| dispatch(cli.command, &talk)) {
         Ok(code) => code,
         Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => {
-            eprintln!("{Interrupted}");
+            say(Interrupted);
             ExitCode::from(interrupt::EXIT_CODE)
         }
         // The reader of our stdout has enough: `drift score … | head`.
@@ -197,7 +197,12 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
         Command::Train(options) => single::train(&options, talk)?,
         Command::Score(options) => score::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
-        Command::Report { run } => println!("{}", report::write(&run)?.display()),
+        Command::Report { run } => {
+            if run.is_dir() && !run.join("run.json").is_file() {
+                bail!("{}: has no run.json, expected a run folder; hint: `drift run` makes one", run.display());
+            }
+            println!("{}", report::write(&run)?.display());
+        }
         Command::Doctor(options) => return doctor::run(&options),
     }
     Ok(ExitCode::SUCCESS)

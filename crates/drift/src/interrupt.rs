@@ -3,6 +3,7 @@
 //!
 //! A stage that stops keeps what it has finished on disk, so the next call goes on from there.
 
+use crate::talk::say;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -24,10 +25,10 @@ pub fn install() -> anyhow::Result<()> {
             std::process::exit(EXIT_CODE.into());
         }
         if ANYTIME.load(Ordering::SeqCst) > 0 {
-            eprintln!("\n{Interrupted}");
+            say(format_args!("\n{Interrupted}"));
             std::process::exit(EXIT_CODE.into());
         }
-        eprintln!("\nstopping at the next safe point; press Ctrl-C again to end at once");
+        say("\nstopping at the next safe point; a second Ctrl-C ends at once");
     })?;
     Ok(())
 }

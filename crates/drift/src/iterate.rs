@@ -13,7 +13,7 @@ use crate::stages::evaluate::{self, Eval, HeldOut, Kind};
 use crate::stages::sample::{self, Candidate};
 use crate::stages::{detect, pair, train};
 use crate::talk::Talk;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use drift_chat::{Case, Pair, Split};
 use drift_text::ChatFormat;
 use serde::de::DeserializeOwned;
@@ -42,6 +42,13 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
     run.write_settings()?;
 
     let found = run.detect(source, &logs)?;
+    if found.cases.is_empty() && config.train.iterations > 0 {
+        bail!(
+            "{}: no case is left to train on, expected some; hint: detect/manifest.json counts what was dropped and why; lower \
+             detect.min_confidence, raise the limits on tokens, or give more logs",
+            config.dir.display()
+        );
+    }
     let yardstick = run.put_aside(&found)?;
 
     let mut evals = Vec::new();
@@ -125,6 +132,9 @@ impl Run<'_> {
         if let Some(manifest) = stage.finished() {
             self.talk.detail(format_args!("{at}: as before, {}", manifest.counts));
             return Ok(manifest);
+        }
+        if stage.path("manifest.json").exists() {
+            self.talk.step(at, "its config, inputs or files have changed: done anew");
         }
         let manifest = work(&stage).with_context(|| at.to_string())?;
         self.talk.step(at, &manifest.counts);

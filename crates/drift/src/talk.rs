@@ -4,7 +4,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Display;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -48,25 +48,25 @@ impl Talk {
     pub fn step(&self, verb: &str, what: impl Display) {
         if self.level >= Level::Normal {
             let verb = format!("{verb:>MARGIN$}");
-            eprintln!("{} {what}", self.paint("1;32", &verb));
+            say(format_args!("{} {what}", self.paint("1;32", &verb)));
         }
     }
 
     /// Something the user should look at, though the work goes on.
     pub fn warn(&self, what: impl Display) {
         if self.level >= Level::Normal {
-            eprintln!("{} {what}", self.paint("1;33", "warning:"));
+            say(format_args!("{} {what}", self.paint("1;33", "warning:")));
         }
     }
 
     pub fn detail(&self, what: impl Display) {
         if self.level >= Level::Verbose {
-            eprintln!("{:>MARGIN$} {what}", "");
+            say(format_args!("{:>MARGIN$} {what}", ""));
         }
     }
 
     pub fn error(&self, what: impl Display) {
-        eprintln!("{} {what}", self.paint("1;31", "error:"));
+        say(format_args!("{} {what}", self.paint("1;31", "error:")));
     }
 
     /// A bar of `total` units with the time left; hidden under `--quiet` and where stderr is no terminal.
@@ -87,6 +87,11 @@ impl Talk {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
     }
+}
+
+/// A line on stderr. Talk that nobody can hear (a closed pipe, a full disk) must not end the work.
+pub fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -164,6 +164,9 @@ fn alone(
     talk: &Talk,
     run: impl FnOnce(&Stage) -> Result<Manifest>,
 ) -> Result<()> {
+    // A folder within a run belongs to the run: not while another process works there.
+    let around = out.ancestors().skip(1).find(|folder| folder.join("run.json").is_file());
+    let _around = around.map(RunFolder::open).transpose()?;
     let folder = RunFolder::open(out)?;
     let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
     let stage = Stage::new(folder.root().to_path_buf(), name, config, &inputs);

@@ -14,7 +14,7 @@ use drift_chat::{Pair, write_jsonl};
 use drift_train::Example;
 use drift_train::score::{Score, score};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tokens of the pairs that are computed at once.
 const MICRO_TOKENS: usize = 2048;
@@ -60,8 +60,8 @@ pub fn score_base(
     stage.finish(counts, &["pairs.jsonl"])
 }
 
-/// `eval.json`. Intervals are of 95 %: Wilson's for the accuracy, a bootstrap over conversations for
-/// the mean margin.
+/// `eval.json`. Intervals are of 95 %: Wilson's with a conversation as trial for the accuracy, a bootstrap over
+/// conversations for the mean margin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Eval {
     pub pairs: usize,
@@ -160,12 +160,15 @@ fn eval(verdicts: &[Verdict], seed: u64) -> Eval {
             _ => 0.0,
         };
         let wins: f64 = rows.iter().map(win).sum();
-        let interval = wilson(wins, rows.len());
+        // Pairs of one conversation are not independent: it counts as one trial.
+        let conversations = rows.iter().map(|row| row.conversation.as_str()).collect::<BTreeSet<_>>().len();
+        let accuracy = wins / rows.len() as f64;
+        let interval = wilson(accuracy * conversations as f64, conversations);
         let margins: Vec<(&str, f64)> = rows.iter().map(|row| (row.conversation.as_str(), row.margin)).collect();
         let spread = bootstrap_mean(&margins, seed);
         Eval {
             pairs: rows.len(),
-            accuracy: Some(wins / rows.len() as f64),
+            accuracy: Some(accuracy),
             accuracy_low: interval.map(|interval| interval.low),
             accuracy_high: interval.map(|interval| interval.high),
             margin: Some(margins.iter().map(|(_, margin)| margin).sum::<f64>() / rows.len() as f64),
@@ -209,6 +212,8 @@ mod tests {
         ];
         let eval = eval(&rows, 1);
         assert_eq!((eval.pairs, eval.accuracy), (4, Some(0.625)));
+        let by_hand = wilson(0.625 * 3.0, 3).unwrap(); // three conversations
+        assert_eq!((eval.accuracy_low, eval.accuracy_high), (Some(by_hand.low), Some(by_hand.high)));
         assert!((eval.margin.unwrap() - 0.075).abs() < 1e-12);
         assert!(eval.margin_low.unwrap() < 0.075 && eval.margin_high.unwrap() > 0.075);
         assert_eq!(eval.by[&Kind::Revision].pairs, 2);

@@ -35,6 +35,14 @@ pub fn run(
         bail!("{}: no pair to train on ({counts}); hint: look at the reasons, or give more cases", stage.dir.display());
     }
     let settings = train_config(&config.train, config.seed, epochs);
+    let total = settings.total_steps(kept.len());
+    if (0..total).all(|step| settings.schedule.at(step, total) == 0.0) {
+        talk.warn(format_args!(
+            "{}: all {total} steps have learning rate 0 (the warm-up starts there), so nothing is learnt; hint: more pairs, a \
+             smaller train.batch_size, or train.warmup_ratio = 0",
+            stage.dir.display()
+        ));
+    }
     let memory = activation_bytes(policy.model.config(), &config.train, config.train_precision());
     if memory == 0 {
         talk.warn("memory: too little for weights, gradients and optimiser, training may fail; hint: `drift doctor` counts it");
@@ -46,8 +54,7 @@ pub fn run(
         save_every: config.train.save_every,
         activation_bytes: memory,
     };
-    let steps = settings.total_steps(kept.len()) as u64;
-    let bar = talk.bar("training", steps, Unit::Count);
+    let bar = talk.bar("training", total as u64, Unit::Count);
     let mut observe = |event: Event| {
         match event {
             Event::Reference { done, total } => {
