@@ -263,3 +263,68 @@ fn two_runs_in_one_folder() {
     let line = world.error(&["run", "run.toml"]);
     assert!(line.contains("in use by process"), "{line}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn talk_that_cannot_be_written_does_not_end_the_work() {
+    let world = World::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = std::process::Command::new(assert_cmd::cargo::cargo_bin("drift"))
+        .args(["detect", "chats.jsonl", "--out", "found"])
+        .current_dir(world.path(""))
+        .stderr(full)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(world.path("found/manifest.json").exists());
+}
+
+#[test]
+fn a_run_without_cases_stops_after_detection() {
+    let world = World::new();
+    let config = world.config("run.toml", "run", "");
+    let text = std::fs::read_to_string(&config).unwrap().replace("[detect]", "[detect]\nmin_confidence = 1.0");
+    std::fs::write(&config, text).unwrap();
+    let line = world.error(&["run", "run.toml"]);
+    assert!(line.contains("no case is left to train on") && line.contains("hint: "), "{line}");
+    assert!(!world.path("run/warm").exists());
+}
+
+#[test]
+fn a_stage_command_keeps_out_of_a_run_that_is_at_work() {
+    let world = World::new();
+    std::fs::create_dir(world.path("run")).unwrap();
+    std::fs::write(world.path("run/run.json"), "{}").unwrap();
+    let at_work = drift::run_folder::RunFolder::open(&world.path("run")).unwrap();
+    let line = world.error(&["detect", "chats.jsonl", "--out", "run/detect"]);
+    assert!(line.contains("in use by process"), "{line}");
+    drop(at_work);
+    world.ok(&["detect", "chats.jsonl", "--out", "run/detect"]);
+}
+
+#[test]
+fn steps_that_learn_nothing_and_stages_done_anew_are_said() {
+    let world = World::new();
+    let config = world.config("run.toml", "run", "");
+    let say = || {
+        let output = world.drift().args(["run", "run.toml"]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = std::fs::read_to_string(&config).unwrap();
+    // One step a stage: twelve pairs at most, all in one batch.
+    std::fs::write(&config, text.replace("batch_size = 2", "batch_size = 64")).unwrap();
+    let first = say();
+    assert!(first.contains("learning rate 0") && !first.contains("done anew"), "{first}");
+    std::fs::write(&config, text).unwrap();
+    let second = say();
+    assert!(second.contains("done anew") && !second.contains("learning rate 0"), "{second}");
+}
+
+#[test]
+fn a_report_is_made_of_runs_alone() {
+    let world = World::new();
+    let line = world.error(&["report", "model"]);
+    assert!(line.contains("has no run.json"), "{line}");
+    assert!(!world.path("model/report").exists());
+}
