@@ -14,7 +14,7 @@ mod forward;
 mod pack;
 
 pub use backward::{Backward, backward};
-pub use decode::decode;
+pub use decode::Cache;
 pub use forward::{Forward, forward};
 
 /// A run of tokens of the batch.

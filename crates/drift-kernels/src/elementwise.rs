@@ -136,15 +136,6 @@ vectorized! {
     }
 }
 
-vectorized! {
-    /// `y += a x`
-    pub fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
-        for i in 0..y.len() {
-            y[i] += a * x[i];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::packed::Packed;
 use crate::sampler::{Sampling, draw, uniform};
 use drift_kernels::Rows;
-use drift_kernels::attention::{self, Heads};
+use drift_kernels::attention::Cache;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
@@ -95,37 +95,20 @@ pub fn generate(
 struct Sequence {
     request: usize,
     ids: Vec<u32>,
-    /// Keys, then values, of each layer: `[L, 2, G, capacity, D]`.
-    cache: Vec<f32>,
-    capacity: usize,
-    /// Positions in the cache.
+    /// Of each layer.
+    caches: Vec<Cache>,
+    /// Positions in the caches.
     len: usize,
+    /// A buffer of the attention.
+    scores: Vec<f32>,
 }
 
 impl Sequence {
     fn new(model: &Model, request: usize, of: &Request) -> Sequence {
-        let c = model.config();
         let capacity = of.prompt.len() + of.max_new;
         assert!(!of.prompt.is_empty() && capacity <= model.context(), "{capacity} tokens, context {}", model.context());
-        let len = c.num_layers * 2 * c.num_kv_heads * capacity * c.head_dim;
-        Sequence { request, ids: Vec::new(), cache: vec![0.0; len], capacity, len: 0 }
-    }
-
-    /// Keys and values of a layer.
-    fn layer(&mut self, l: usize, heads: Heads) -> (&mut [f32], &mut [f32]) {
-        let size = heads.keys * self.capacity * heads.dim;
-        self.cache[2 * l * size..2 * (l + 1) * size].split_at_mut(size)
-    }
-
-    /// Stores a token's keys and values at a position; `row` is its row of qkv.
-    fn remember(&mut self, l: usize, heads: Heads, position: usize, row: &[f32]) {
-        let (capacity, dim) = (self.capacity, heads.dim);
-        let (keys, values) = self.layer(l, heads);
-        for g in 0..heads.keys {
-            let at = (g * capacity + position) * dim;
-            keys[at..at + dim].copy_from_slice(&row[(heads.queries + g) * dim..][..dim]);
-            values[at..at + dim].copy_from_slice(&row[(heads.queries + heads.keys + g) * dim..][..dim]);
-        }
+        let caches = model.layers.iter().map(|layer| Cache::new(layer.heads, capacity)).collect();
+        Sequence { request, ids: Vec::new(), caches, len: 0, scores: Vec::new() }
     }
 }
 
@@ -170,7 +153,7 @@ impl<'a> Decoder<'a> {
             let (ld, qkv) = (heads.width(), &self.keep.qkv);
             sequences.par_iter_mut().zip(&batch.segments).for_each(|(sequence, segment)| {
                 for t in 0..segment.len {
-                    sequence.remember(l, heads, t, &qkv[(segment.start + t) * ld..][..ld]);
+                    sequence.caches[l].remember(&qkv[(segment.start + t) * ld..][..ld], heads, t);
                 }
             });
         }
@@ -196,10 +179,9 @@ impl<'a> Decoder<'a> {
             keep.mixed.resize(sequences.len() * width, 0.0);
             let rows = keep.qkv.par_chunks(heads.width()).zip(keep.mixed.par_chunks_mut(width));
             sequences.par_iter_mut().zip(rows).for_each(|(sequence, (row, mixed))| {
-                let (position, capacity) = (sequence.len, sequence.capacity);
-                sequence.remember(l, heads, position, row);
-                let (keys, values) = sequence.layer(l, heads);
-                attention::decode(row, keys, values, capacity, position + 1, heads, mixed);
+                let cache = &mut sequence.caches[l];
+                cache.remember(row, heads, sequence.len);
+                cache.decode(row, heads, sequence.len + 1, &mut sequence.scores, mixed);
             });
             block::project_out(model, l, &keep.mixed, &mut s.mixed, &mut self.x);
             block::mlp(model, l, &mut self.x, &mut s.hidden, &mut s.inner, &mut keep.gate_up);

@@ -132,7 +132,7 @@ pub fn check(examples: &[Example], model: &Model) -> Result<()> {
             let n = example.longest();
             let place = format!("example {:?}", example.id);
             return Err(Error::new(place, format!("{n} tokens, expected at most the model's context of {context}"))
-                .hint("lower max_length"));
+                .hint("leave longer ones out (train.max_length), or take a model with a longer context"));
         }
     }
     Ok(())

@@ -37,6 +37,13 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
     let logs = detect::inputs(source)?;
     let format = chat_format(&model)?;
     let base = Weights { hash: hash_path(&model)?, path: model };
+    let context = drift_lm::load::inspect(&base.path)?.config.max_position_embeddings;
+    if config.train.max_length > context {
+        bail!(
+            "train.max_length: {} tokens, expected at most the {context} of the model's context; hint: lower it",
+            config.train.max_length
+        );
+    }
     let folder = RunFolder::open(&config.dir)?;
     let run = Run { config, talk, format, folder, base: base.clone() };
     run.write_settings()?;

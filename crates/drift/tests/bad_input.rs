@@ -322,6 +322,17 @@ fn steps_that_learn_nothing_and_stages_done_anew_are_said() {
 }
 
 #[test]
+fn rows_longer_than_the_context_are_refused_before_the_run() {
+    let world = World::new();
+    let config = world.config("run.toml", "run", "");
+    let text = std::fs::read_to_string(&config).unwrap().replace("max_length = 600", "max_length = 1025");
+    std::fs::write(&config, text).unwrap();
+    let line = world.error(&["run", "run.toml"]);
+    assert!(line.contains("train.max_length: 1025 tokens, expected at most the 1024"), "{line}");
+    assert!(!world.path("run").exists());
+}
+
+#[test]
 fn a_report_is_made_of_runs_alone() {
     let world = World::new();
     let line = world.error(&["report", "model"]);

@@ -120,22 +120,17 @@ fn backward_meets_finite_differences() {
 #[test]
 fn decode_continues_a_sequence() {
     for heads in shapes() {
-        let (tokens, ld, dim, g) = (50, heads.width(), heads.dim, heads.keys);
+        let (tokens, ld, dim) = (50, heads.width(), heads.dim);
         let segments = [Segment { start: 0, len: tokens, position: 0, parent: None }];
         let qkv = values(tokens * ld, 9);
         let (mut out, mut lse) = (vec![0.0; tokens * heads.queries * dim], vec![0.0; heads.queries * tokens]);
         forward(&mut Forward::new(Precision::F32), &qkv, heads, &segments, &mut out, &mut lse);
-        let capacity = 64;
-        let (mut keys, mut cache) = (vec![0.0; g * capacity * dim], vec![0.0; g * capacity * dim]);
+        let mut cache = Cache::new(heads, tokens);
         for (t, row) in qkv.chunks(ld).enumerate() {
-            for group in 0..g {
-                let at = (group * capacity + t) * dim;
-                keys[at..at + dim].copy_from_slice(&row[(heads.queries + group) * dim..][..dim]);
-                cache[at..at + dim].copy_from_slice(&row[(heads.queries + g + group) * dim..][..dim]);
-            }
+            cache.remember(row, heads, t);
         }
         let mut last = vec![0.0; heads.queries * dim];
-        decode(&qkv[(tokens - 1) * ld..], &keys, &cache, capacity, tokens, heads, &mut last);
+        cache.decode(&qkv[(tokens - 1) * ld..], heads, tokens, &mut Vec::new(), &mut last);
         for (e, got) in out[(tokens - 1) * heads.queries * dim..].iter().zip(&last) {
             assert!((e - got).abs() < 2e-6, "{heads:?}: {e} {got}");
         }
