@@ -104,14 +104,9 @@ fn check<T>(result: Result<T, drift_lm::error::Error>) {
     assert!(largest <= MOST, "{largest} bytes asked for at once");
 }
 
-fn cases() -> ProptestConfig {
-    // More by PROPTEST_CASES, e.g. for ten minutes by hand.
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    // 256 cases, more by PROPTEST_CASES (bench/fuzz).
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn gguf(name in prop_oneof![Just("llama3-tied"), Just("qwen3-tied")],
