@@ -14,3 +14,4 @@ mod turn;
 pub use cases::{Dropped, Funnel, Harvest, Harvester, Limits};
 pub use label::{Label, Verdict};
 pub use rules::{DSAT_THRESHOLD, Detector, SAT_THRESHOLD};
+pub use turn::{Turn, closing, opening, turns};

@@ -8,13 +8,15 @@ const PAGE_REMNANTS: [&str; 4] =
 
 /// A user message that directly follows an assistant's answer.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
+pub struct Turn<'a> {
     /// Index of the user message in the chat.
     pub index: usize,
     /// The user's words without surrounding white space and page remnants.
     pub text: &'a str,
     /// Byte offset of `text` in the message.
     pub offset: usize,
+    /// What the user asked for before; absent where the chat begins with the answer.
+    pub request: Option<&'a str>,
     /// The judged answer.
     pub answer: &'a str,
     /// What the assistant said next, if it did: an apology or a revised version tells a lot.
@@ -22,7 +24,7 @@ pub(crate) struct Turn<'a> {
 }
 
 /// All turns of a chat that can be judged.
-pub(crate) fn turns(chat: &Chat) -> impl Iterator<Item = Turn<'_>> {
+pub fn turns(chat: &Chat) -> impl Iterator<Item = Turn<'_>> {
     (1..chat.messages.len()).filter_map(|index| {
         let (before, user) = (&chat.messages[index - 1], &chat.messages[index]);
         if user.role != Role::User || before.role != Role::Assistant {
@@ -32,7 +34,9 @@ pub(crate) fn turns(chat: &Chat) -> impl Iterator<Item = Turn<'_>> {
         let offset = user.content.len() - user.content.trim_start().len();
         let is_reply = |message: &&Message| message.role == Role::Assistant && !message.content.trim().is_empty();
         let reply = chat.messages.get(index + 1).filter(is_reply).map(|message| message.content.as_str());
-        (!text.is_empty()).then_some(Turn { index, text, offset, answer: &before.content, reply })
+        let request = chat.messages[..index - 1].iter().rev().find(|message| message.role == Role::User);
+        let request = request.map(|message| message.content.as_str());
+        (!text.is_empty()).then_some(Turn { index, text, offset, request, answer: &before.content, reply })
     })
 }
 
@@ -45,11 +49,11 @@ fn without_remnants(text: &str) -> &str {
 }
 
 /// At most `chars` characters from the start.
-pub(crate) fn opening(text: &str, chars: usize) -> &str {
+pub fn opening(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
 }
 
 /// At most `chars` characters before the end.
-pub(crate) fn closing(text: &str, chars: usize) -> &str {
+pub fn closing(text: &str, chars: usize) -> &str {
     text.char_indices().rev().nth(chars.saturating_sub(1)).map_or(text, |(start, _)| &text[start..])
 }

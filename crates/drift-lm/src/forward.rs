@@ -28,12 +28,36 @@ impl Model {
     /// Hidden states after the last layer, `[T, H]`.
     fn hidden(&self, batch: &Packed) -> Vec<f32> {
         let mut x = Vec::new();
-        self.embed(&batch.tokens, &mut x);
-        let (mut keep, mut scratch) = (Activations::default(), Scratch::new(self.precision()));
-        for l in 0..self.config().num_layers {
-            block::forward(self, l, batch, &mut x, &mut keep, &mut scratch);
-        }
+        self.hidden_after(batch, self.config().num_layers, &mut x, |_, _| {});
         x
+    }
+
+    /// Hidden states after each of `layers` (in ascending order; 0 is the embeddings, L the last layer
+    /// before the final norm), `[T, H]` each, handed to `visit` as (index in `layers`, states). Nothing
+    /// above the last of them is computed.
+    ///
+    /// # Panics
+    /// If `layers` do not ascend or go beyond the model.
+    pub fn hidden_at(&self, batch: &Packed, layers: &[usize], mut visit: impl FnMut(usize, &[f32])) {
+        assert!(layers.is_sorted_by(|a, b| a < b), "layers in ascending order");
+        let Some(&last) = layers.last() else { return };
+        assert!(last <= self.config().num_layers, "layers of the model");
+        self.hidden_after(batch, last, &mut Vec::new(), |done, x| {
+            if let Ok(index) = layers.binary_search(&done) {
+                visit(index, x);
+            }
+        });
+    }
+
+    /// `x[T, H]` after the first `layers` layers; `visit` sees it after none, one, two … of them.
+    fn hidden_after(&self, batch: &Packed, layers: usize, x: &mut Vec<f32>, mut visit: impl FnMut(usize, &[f32])) {
+        self.embed(&batch.tokens, x);
+        let (mut keep, mut scratch) = (Activations::default(), Scratch::new(self.precision()));
+        visit(0, x);
+        for l in 0..layers {
+            block::forward(self, l, batch, x, &mut keep, &mut scratch);
+            visit(l + 1, x);
+        }
     }
 
     /// `x[T, H]`: the tokens' embeddings.

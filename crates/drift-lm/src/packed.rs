@@ -43,6 +43,16 @@ impl Packed {
         self.segments.len() - 1
     }
 
+    /// A segment that continues `parent` and sees it, but none of its siblings; returns its tokens' range.
+    pub fn push_branch(&mut self, parent: usize, tokens: &[u32]) -> Range<usize> {
+        let Segment { len, position, .. } = self.segments[parent];
+        let from = self.tokens.len();
+        if !tokens.is_empty() {
+            self.push_segment(tokens, position + len, Some(parent));
+        }
+        from..self.tokens.len()
+    }
+
     fn push_answer(&mut self, parent: usize, answer: &[u32]) -> Range<usize> {
         let first = self.targets.len();
         let Segment { start, len, position, .. } = self.segments[parent];

@@ -130,6 +130,11 @@ impl ChatFormat {
         self.encode(&text, marks, true)
     }
 
+    /// Ids of words that go on from a prompt; control tokens in them stay text.
+    pub fn words_ids(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer.encode_next(text, true)
+    }
+
     /// Ids of `answer` as the completion of `prompt`.
     ///
     /// Errors, in [`CompletionMode::Template`] only: the template writes the prompt differently once it is answered

@@ -6,6 +6,7 @@ pub mod assets;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod deep;
 pub mod demo;
 pub mod doctor;
 pub mod files;
