@@ -89,21 +89,21 @@ impl Redactor {
         Redactor { patterns: patterns.map(compile).into() }
     }
 
-    /// Replaces what it finds in every message by `[EMAIL_1]`, `[PHONE_2]` …: within the chat the
+    /// Replaces what it finds in every text of the chat by `[EMAIL_1]`, `[PHONE_2]` …: within the chat the
     /// same text always gets the same number. Returns the replacements by kind.
     pub fn redact(&self, chat: &mut Chat) -> BTreeMap<Secret, u64> {
         let mut counts = BTreeMap::new();
         let mut numbers: HashMap<(Secret, String), usize> = HashMap::new();
         let mut used: HashMap<Secret, usize> = HashMap::new();
-        for message in &mut chat.messages {
-            let found = self.find(&message.content);
+        for content in chat.texts_mut() {
+            let found = self.find(content);
             if found.is_empty() {
                 continue;
             }
-            let mut text = String::with_capacity(message.content.len());
+            let mut text = String::with_capacity(content.len());
             let mut from = 0;
             for (range, secret) in found {
-                let original = &message.content[range.clone()];
+                let original = &content[range.clone()];
                 // one number however it is spaced
                 let key: String = original.chars().filter(|c| c.is_alphanumeric() || "@.:".contains(*c)).collect();
                 let number = *numbers.entry((secret, key.to_lowercase())).or_insert_with(|| {
@@ -111,13 +111,13 @@ impl Redactor {
                     *used += 1;
                     *used
                 });
-                text.push_str(&message.content[from..range.start]);
+                text.push_str(&content[from..range.start]);
                 text.push_str(&format!("[{}_{number}]", secret.name()));
                 from = range.end;
                 *counts.entry(secret).or_default() += 1;
             }
-            text.push_str(&message.content[from..]);
-            message.content = text;
+            text.push_str(&content[from..]);
+            *content = text;
         }
         counts
     }
@@ -178,12 +178,27 @@ fn iban_length(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Message, Role, Source};
+    use crate::types::{Explicit, Message, Role, Signal, Source};
+
+    #[test]
+    fn comments_and_corrected_answers_are_redacted_too() {
+        let judged =
+            |signal, comment: Option<&str>| Explicit { message: 0, signal, comment: comment.map(String::from) };
+        let explicit = vec![
+            judged(Signal::Edited(Some("write to a@b.de".into())), None),
+            judged(Signal::Thumbs(false), Some("not c@d.de, a@b.de")),
+        ];
+        let mut chat = Chat { explicit, ..Chat::default() };
+        Redactor::new().redact(&mut chat);
+        assert_eq!(chat.explicit[0].signal, Signal::Edited(Some("write to [EMAIL_1]".into())));
+        assert_eq!(chat.explicit[1].comment.as_deref(), Some("not [EMAIL_2], [EMAIL_1]"));
+    }
 
     fn redacted(texts: &[&str]) -> (Vec<String>, BTreeMap<Secret, u64>) {
         let message = |text: &&str| Message { role: Role::User, content: text.to_string() };
         let source = Source { file: String::new(), byte: 0 };
-        let mut chat = Chat { id: "c".into(), messages: texts.iter().map(message).collect(), source };
+        let mut chat =
+            Chat { id: "c".into(), messages: texts.iter().map(message).collect(), source, ..Chat::default() };
         let counts = Redactor::new().redact(&mut chat);
         (chat.messages.into_iter().map(|m| m.content).collect(), counts)
     }
