@@ -23,7 +23,9 @@ impl Row for Case {
     fn check(&self) -> Result<(), String> {
         check_prompt(&self.prompt)?;
         check_answer("rejected", &self.rejected)?;
-        if self.user_preference.content.trim().is_empty() {
+        // a thumb or a regenerated answer comes without words
+        let by_deed = self.evidence.as_ref().is_some_and(|evidence| evidence.detector == "explicit");
+        if self.user_preference.content.trim().is_empty() && !by_deed {
             return Err("`user_preference` is empty, expected the user's feedback".to_string());
         }
         Ok(())

@@ -98,7 +98,7 @@ impl Harvester {
         &self.funnel
     }
 
-    /// `labels` are the chat's own, as [`crate::Detector::label`] gives them or corrected.
+    /// `labels` are the chat's own, as [`crate::Detector`] gives them or corrected.
     pub fn add(&mut self, chat: &Chat, labels: &[Label]) -> Harvest {
         let count = |wanted: Verdict| labels.iter().filter(|label| label.label == wanted).count() as u64;
         self.funnel.chats += 1;
@@ -131,7 +131,7 @@ impl Harvester {
     }
 
     fn case(&mut self, chat: &Chat, label: &Label) -> Result<Case, Dropped> {
-        let (before, feedback) = chat.messages.split_at(label.turn);
+        let before = &chat.messages[..label.turn];
         let (context, rejected) = before.split_at(label.turn - 1);
         let prompt = prompt(context);
         self.check(&prompt, rejected).map_err(|reasons| reasons[0])?;
@@ -144,7 +144,7 @@ impl Harvester {
             conversation: chat.id.clone(),
             prompt,
             rejected: rejected.to_vec(),
-            user_preference: UserPreference { content: feedback[0].content.clone() },
+            user_preference: UserPreference { content: feedback(chat, label.turn) },
             evidence: label.evidence.clone(),
             split: None,
         })
@@ -187,6 +187,13 @@ impl Harvester {
             () => Ok(()),
         }
     }
+}
+
+/// The user's words about the answer before `turn`, or what was written beside a thumb; empty where the
+/// answer was judged without a word.
+fn feedback(chat: &Chat, turn: usize) -> String {
+    let comment = || chat.explicit.iter().filter(|e| e.message + 1 == turn).find_map(|e| e.comment.clone());
+    chat.messages.get(turn).map(|message| message.content.clone()).or_else(comment).unwrap_or_default()
 }
 
 /// The context without leading answers: a chat template wants a user to speak first.

@@ -14,7 +14,42 @@ pub enum Verdict {
     None,
 }
 
+/// SPUR's rubrics of dissatisfaction, in the order of its publication.
+pub const DSAT_RUBRICS: [&str; 9] = [
+    "negative_feedback",
+    "revision",
+    "factual_error",
+    "unrealistic_expectation",
+    "no_engagement",
+    "ignored",
+    "lower_quality",
+    "insufficient_detail",
+    "style",
+];
+
+/// SPUR's rubrics of satisfaction.
+pub const SAT_RUBRICS: [&str; 9] = [
+    "gratitude",
+    "learning",
+    "compliance",
+    "praise",
+    "personal_details",
+    "humor",
+    "acknowledgment",
+    "positive_closure",
+    "getting_there",
+];
+
 impl Verdict {
+    pub fn of(dsat: bool, sat: bool) -> Verdict {
+        match (dsat, sat) {
+            (true, true) => Verdict::Both,
+            (true, false) => Verdict::Dsat,
+            (false, true) => Verdict::Sat,
+            (false, false) => Verdict::None,
+        }
+    }
+
     pub fn is_dsat(self) -> bool {
         matches!(self, Verdict::Dsat | Verdict::Both)
     }
@@ -29,7 +64,8 @@ impl Verdict {
 pub struct Label {
     /// The chat's id.
     pub conversation: String,
-    /// Index of the user turn among the chat's messages; the judged answer is at `turn - 1`.
+    /// Index of the user turn among the chat's messages; the judged answer is at `turn - 1`. The number of
+    /// messages where the answer was judged without a word, by a thumb or so.
     pub turn: usize,
     pub label: Verdict,
     /// Probability that the turn shows dissatisfaction.

@@ -1,21 +1,24 @@
 //! The rules detector: cues in the turn and its surroundings, and what the turn has in common with
 //! the messages around it, summed as log-odds. Deterministic, no model, millions of words a second.
 
-use drift_chat::{Chat, Evidence, Message, Role};
+use std::sync::{Arc, LazyLock};
+
+use drift_chat::{Chat, Evidence};
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
 use crate::cues::{CUES, Cue, Place};
+use crate::detector::Detector;
 use crate::label::{Label, Verdict};
 use crate::languages::LANGUAGES;
-use crate::similarity::{WordSet, hash, words};
-use crate::turn::{Turn, closing, opening, turns};
+use crate::similarity::{WordSet, hash, word_sets, words};
+use crate::turn::{Turn, closing, opening};
 
 /// Probabilities from which a turn counts as dissatisfied and as satisfied. Precision comes first:
 /// a wrong case teaches the model to avoid a good answer.
 pub const DSAT_THRESHOLD: f32 = 0.5;
 pub const SAT_THRESHOLD: f32 = 0.3;
 
-const DETECTOR: &str = "rules";
+const NAME: &str = "rules";
 /// Log-odds of a turn without any cue.
 const DSAT_BIAS: f32 = -1.90;
 const SAT_BIAS: f32 = -3.84;
@@ -27,8 +30,6 @@ const ANSWER: usize = 220;
 const SAID: usize = 500;
 const SAID_START: usize = 300;
 const SAID_END: usize = 200;
-/// How much of two answers is compared.
-const COMPARED: usize = 1500;
 
 /// A cue above this weight says by itself what the user minds.
 const MENTION: f32 = 0.3;
@@ -50,6 +51,7 @@ struct Group {
 }
 
 struct Compiled {
+    number: usize,
     cue: &'static Cue,
     pattern: Regex,
     unless: Option<Regex>,
@@ -62,25 +64,46 @@ struct Fired<'a> {
     offset: Option<usize>,
 }
 
-/// Labels chats one by one; compiled once, shared between threads.
-pub struct Detector {
+/// Compiled once, shared between threads.
+pub struct Rules {
     groups: Vec<Group>,
+    cues: usize,
 }
 
-impl Default for Detector {
-    fn default() -> Detector {
-        Detector::new()
+/// The rules, compiled at their first use.
+static SHARED: LazyLock<Arc<Rules>> = LazyLock::new(|| Arc::new(Rules::new()));
+
+impl Detector for Rules {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn thresholds(&self) -> [f32; 2] {
+        [DSAT_THRESHOLD, SAT_THRESHOLD]
+    }
+
+    fn judge(&self, chat: &Chat, turns: &[Turn]) -> Vec<Label> {
+        let sets = word_sets(chat); // each message taken apart once
+        turns.iter().map(|turn| self.judge_one(chat, &sets, turn)).collect()
     }
 }
 
-impl Detector {
-    pub fn new() -> Detector {
-        let groups = [Place::Opening, Place::Said, Place::Answer, Place::Reply].map(|place| {
-            let compile = |cue: &'static Cue| {
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules::new()
+    }
+}
+
+impl Rules {
+    pub fn new() -> Rules {
+        let places = [Place::Opening, Place::Said, Place::Answer, Place::Reply];
+        let all: Vec<&'static Cue> = CUES.iter().chain(LANGUAGES).collect();
+        let groups = places.map(|place| {
+            let compile = |(number, cue): (usize, &&'static Cue)| {
                 let (pattern, unless) = cue.compile();
-                Compiled { cue, pattern, unless }
+                Compiled { number, cue, pattern, unless }
             };
-            let cues: Vec<_> = CUES.iter().chain(LANGUAGES).filter(|cue| cue.place == place).map(compile).collect();
+            let cues: Vec<_> = all.iter().enumerate().filter(|(_, cue)| cue.place == place).map(compile).collect();
             let set = RegexSetBuilder::new(cues.iter().map(|compiled| compiled.pattern.as_str()))
                 .size_limit(SET_BYTES)
                 .dfa_size_limit(SET_BYTES)
@@ -88,40 +111,55 @@ impl Detector {
                 .expect("each of the patterns compiles by itself, and together they stay below the limit");
             Group { place, set, cues }
         });
-        Detector { groups: groups.into() }
+        Rules { groups: groups.into(), cues: all.len() }
     }
 
-    /// One label for every user turn that follows an assistant answer, in order. Most are `NONE`.
-    pub fn label(&self, chat: &Chat) -> Vec<Label> {
-        // user turns by themselves and answers by their start, each taken apart once
-        let set = |message: &Message| match message.role {
-            Role::User => WordSet::new(&message.content),
-            Role::Assistant => WordSet::new(opening(&message.content, COMPARED)),
-            Role::System | Role::Tool => WordSet::default(),
-        };
-        let sets: Vec<WordSet> = chat.messages.iter().map(set).collect();
-        turns(chat).map(|turn| self.judge(chat, &sets, &turn)).collect()
+    pub(crate) fn shared() -> Arc<Rules> {
+        SHARED.clone()
     }
 
-    fn judge(&self, chat: &Chat, sets: &[WordSet], turn: &Turn) -> Label {
+    /// How many cues there are.
+    pub(crate) fn cues(&self) -> usize {
+        self.cues
+    }
+
+    /// Calls `hit` with the number of each cue that counts.
+    pub(crate) fn matches(&self, turn: &Turn, hit: &mut dyn FnMut(usize)) {
+        let length = words(turn.text).count();
+        self.fired(turn, length).iter().for_each(|fired| hit(fired.compiled.number));
+    }
+
+    fn judge_one(&self, chat: &Chat, sets: &[WordSet], turn: &Turn) -> Label {
         let length = words(turn.text).count();
         let fired = self.fired(turn, length);
-        let signals = signals(chat, sets, turn, length);
+        let signals = signals(sets, turn, length);
         let weights = |of: fn(&Cue) -> f32| fired.iter().map(|fired| of(fired.compiled.cue)).sum::<f32>();
         let dsat = sigmoid(DSAT_BIAS + weights(|cue| cue.dsat) + signals.iter().map(|signal| signal.dsat).sum::<f32>());
         let sat = sigmoid(SAT_BIAS + weights(|cue| cue.sat));
-        let label = match (dsat >= DSAT_THRESHOLD, sat >= SAT_THRESHOLD) {
-            (true, true) => Verdict::Both,
-            (true, false) => Verdict::Dsat,
-            (false, true) => Verdict::Sat,
-            (false, false) => Verdict::None,
-        };
+        let label = Verdict::of(dsat >= DSAT_THRESHOLD, sat >= SAT_THRESHOLD);
         let evidence = match label {
-            Verdict::Dsat | Verdict::Both => Some(evidence(&fired, |cue| cue.dsat, &signals, dsat)),
-            Verdict::Sat => Some(evidence(&fired, |cue| cue.sat, &[], sat)),
+            Verdict::Dsat | Verdict::Both => Some(evidence(NAME, true, &fired, &signals, dsat)),
+            Verdict::Sat => Some(evidence(NAME, false, &fired, &[], sat)),
             Verdict::None => None,
         };
         Label { conversation: chat.id.clone(), turn: turn.index, label, dsat, sat, evidence }
+    }
+
+    /// A label with rubric and cue for a verdict that the detector `by` came to.
+    pub fn label_as(by: &str, chat: &Chat, turn: &Turn, label: Verdict, dsat: f32, sat: f32) -> Label {
+        let evidence = (label != Verdict::None).then(|| {
+            let p = if label.is_dsat() { dsat } else { sat };
+            Rules::shared().explain(&word_sets(chat), turn, by, label.is_dsat(), p)
+        });
+        Label { conversation: chat.id.clone(), turn: turn.index, label, dsat, sat, evidence }
+    }
+
+    /// Rubric and cue for a verdict that another detector came to. `sets` are the chat's.
+    pub(crate) fn explain(&self, sets: &[WordSet], turn: &Turn, by: &str, dsat: bool, p: f32) -> Evidence {
+        let length = words(turn.text).count();
+        let fired = self.fired(turn, length);
+        let signals = if dsat { signals(sets, turn, length) } else { Vec::new() };
+        evidence(by, dsat, &fired, &signals, p)
     }
 
     fn fired<'a>(&'a self, turn: &Turn<'a>, length: usize) -> Vec<Fired<'a>> {
@@ -160,8 +198,10 @@ fn texts<'a>(place: Place, turn: &Turn<'a>) -> Vec<(&'a str, Option<usize>)> {
 
 /// The rubric of the strongest reason, the user's own words before anything around them, and the
 /// span of the strongest cue in the turn. Many weak hints name nothing: then it is a revision, the
-/// most frequent rubric by far.
-fn evidence(fired: &[Fired], weight: fn(&Cue) -> f32, signals: &[Signal], confidence: f32) -> Evidence {
+/// most frequent rubric by far (of satisfaction: that the user took note).
+fn evidence(by: &str, dsat: bool, fired: &[Fired], signals: &[Signal], confidence: f32) -> Evidence {
+    let weight = |cue: &Cue| if dsat { cue.dsat } else { cue.sat };
+    let otherwise = if dsat { "revision" } else { "acknowledgment" };
     let strongest = |own: bool, above: f32| {
         let names = |fired: &&Fired| !fired.compiled.cue.rubric.is_empty() && weight(fired.compiled.cue) > above;
         let cues = fired.iter().filter(|fired| fired.offset.is_some() == own).filter(names);
@@ -178,32 +218,32 @@ fn evidence(fired: &[Fired], weight: fn(&Cue) -> f32, signals: &[Signal], confid
             .into_iter()
             .chain(related)
             .max_by(|a, b| a.1.total_cmp(&b.1))
-            .map_or("revision", |(rubric, _)| rubric),
+            .map_or(otherwise, |(rubric, _)| rubric),
     };
     let span = strongest(true, 0.0).and_then(|own| {
         let hit = own.compiled.pattern.find(own.text)?;
         own.offset.map(|offset| (offset + hit.start(), offset + hit.end()))
     });
-    Evidence { detector: DETECTOR.to_string(), rubric: rubric.to_string(), confidence, cue: span }
+    Evidence { detector: by.to_string(), rubric: rubric.to_string(), confidence, cue: span }
 }
 
 /// Likeness of the turn to the request before (asked again?) and of the reply to the judged answer
 /// (done again?), as Jaccard indices of the word sets in bands, and the length of the turn.
-fn signals(chat: &Chat, sets: &[WordSet], turn: &Turn, length: usize) -> Vec<Signal> {
+fn signals(sets: &[WordSet], turn: &Turn, length: usize) -> Vec<Signal> {
     let mut signals = Vec::new();
     let mut push = |rubric, dsat| signals.push(Signal { rubric, dsat });
     let this = &sets[turn.index];
-    if let Some(request) = (0..turn.index).rev().find(|&at| chat.messages[at].role == Role::User) {
+    if let Some((at, request)) = turn.request_index.zip(turn.request) {
         if this.len() >= 3 {
-            match this.jaccard(&sets[request]) {
+            match this.jaccard(&sets[at]) {
                 likeness if likeness >= 0.8 => push("revision", 1.51),
                 likeness if likeness > 0.5 => push("revision", 0.83),
-                likeness if likeness < 0.5 && this.share_in(&sets[request]) >= 0.6 => push("revision", 0.43),
+                likeness if likeness < 0.5 && this.share_in(&sets[at]) >= 0.6 => push("revision", 0.43),
                 _ => {}
             }
         }
         // "write a …", "write a …": one task after the other
-        let earlier = words(&chat.messages[request].content).map(hash);
+        let earlier = words(request).map(hash);
         if length > 2 && words(turn.text).map(hash).zip(earlier).take(2).filter(|(now, then)| now == then).count() == 2
         {
             push("", -0.22);

@@ -3,6 +3,13 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use drift_chat::{Chat, Message, Role};
+
+use crate::turn::opening;
+
+/// How much of an answer is compared, in characters.
+const COMPARED: usize = 1500;
+
 /// English words that say nothing about the subject.
 const STOP: &str = "a an the of to in on for and or is are be i you it this that with as my me your can could please do does \
                     what how we so not from at by was will would have has if but its they he she about there them then than";
@@ -68,6 +75,16 @@ impl WordSet {
     pub fn share_in(&self, other: &WordSet) -> f32 {
         self.common(other) as f32 / self.len().max(1) as f32
     }
+}
+
+/// The word sets of a chat's messages: user turns whole, answers by their start.
+pub(crate) fn word_sets(chat: &Chat) -> Vec<WordSet> {
+    let set = |message: &Message| match message.role {
+        Role::User => WordSet::new(&message.content),
+        Role::Assistant => WordSet::new(opening(&message.content, COMPARED)),
+        Role::System | Role::Tool => WordSet::default(),
+    };
+    chat.messages.iter().map(set).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ const PAGE_REMNANTS: [&str; 4] =
     ["Share Prompt", "Copy to Clipboard", "지금 번역하기", "Please write in English language."];
 
 /// A user message that directly follows an assistant's answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Turn<'a> {
     /// Index of the user message in the chat.
     pub index: usize,
@@ -17,15 +17,17 @@ pub struct Turn<'a> {
     pub offset: usize,
     /// What the user asked for before; absent where the chat begins with the answer.
     pub request: Option<&'a str>,
+    /// Index of the request's message.
+    pub(crate) request_index: Option<usize>,
     /// The judged answer.
     pub answer: &'a str,
     /// What the assistant said next, if it did: an apology or a revised version tells a lot.
     pub reply: Option<&'a str>,
 }
 
-/// All turns of a chat that can be judged.
+/// All turns of a chat that can be judged, but for those that an earlier branch of the conversation had.
 pub fn turns(chat: &Chat) -> impl Iterator<Item = Turn<'_>> {
-    (1..chat.messages.len()).filter_map(|index| {
+    (chat.repeated.max(1)..chat.messages.len()).filter_map(|index| {
         let (before, user) = (&chat.messages[index - 1], &chat.messages[index]);
         if user.role != Role::User || before.role != Role::Assistant {
             return None;
@@ -34,9 +36,9 @@ pub fn turns(chat: &Chat) -> impl Iterator<Item = Turn<'_>> {
         let offset = user.content.len() - user.content.trim_start().len();
         let is_reply = |message: &&Message| message.role == Role::Assistant && !message.content.trim().is_empty();
         let reply = chat.messages.get(index + 1).filter(is_reply).map(|message| message.content.as_str());
-        let request = chat.messages[..index - 1].iter().rev().find(|message| message.role == Role::User);
-        let request = request.map(|message| message.content.as_str());
-        (!text.is_empty()).then_some(Turn { index, text, offset, request, answer: &before.content, reply })
+        let request_index = (0..index - 1).rev().find(|&at| chat.messages[at].role == Role::User);
+        let request = request_index.map(|at| chat.messages[at].content.as_str());
+        (!text.is_empty()).then_some(Turn { index, text, offset, request, request_index, answer: &before.content, reply })
     })
 }
 

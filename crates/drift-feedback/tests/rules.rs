@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use drift_chat::{Chat, Message, Pair, Role, Source};
-use drift_feedback::{Detector, Dropped, Funnel, Harvest, Harvester, Label, Limits, Verdict};
+use drift_feedback::{Detector, Dropped, Funnel, Harvest, Harvester, Label, Limits, Rules, Verdict};
 use proptest::prelude::*;
 
 /// Compiled once for all tests.
-static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::new);
+static DETECTOR: LazyLock<Rules> = LazyLock::new(Rules::new);
 
 /// Turns alternate, the user first.
 fn chat(id: &str, texts: &[&str]) -> Chat {
@@ -26,7 +26,7 @@ const REVISED: &str = "I apologize for the oversight. Here is the corrected vers
 fn verdict(turn: &str, reply: Option<&str>) -> Label {
     let mut texts = vec![REQUEST, ANSWER, turn];
     texts.extend(reply);
-    DETECTOR.label(&chat("c", &texts)).remove(0)
+    DETECTOR.label(&[chat("c", &texts)]).remove(0).remove(0)
 }
 
 #[test]
@@ -214,7 +214,7 @@ proptest! {
     fn any_text_is_labelled_and_every_label_accounted_for(chats in prop::collection::vec(any_chat(), 1..4)) {
             let mut harvester = Harvester::new(Limits { prompt: 200, answer: 50 });
         for chat in &chats {
-            let labels = DETECTOR.label(chat);
+            let labels = DETECTOR.label(std::slice::from_ref(chat)).remove(0);
             for label in &labels {
                 prop_assert_eq!(chat.messages[label.turn].role, Role::User);
                 prop_assert_eq!(chat.messages[label.turn - 1].role, Role::Assistant);

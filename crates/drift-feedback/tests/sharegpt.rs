@@ -16,8 +16,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use drift_chat::{Chat, conversation_of, read_logs};
-use drift_feedback::{DSAT_THRESHOLD, Detector, Harvester, Label, Limits, SAT_THRESHOLD};
-use rayon::prelude::*;
+use drift_feedback::{DSAT_THRESHOLD, Detector, Harvester, Label, Limits, Rules, SAT_THRESHOLD};
 use sha2::{Digest, Sha256};
 
 /// The weights were fitted on the conversations whose hash is odd.
@@ -102,7 +101,7 @@ fn precision_and_recall_on_conversations_not_seen() {
     for chat in &chats {
         by_id.entry(&chat.id).or_insert(chat); // the log repeats some ids
     }
-    let detector = Detector::new();
+    let detector = Rules::new();
     let (mut dsat, mut sat) = (Scores(Vec::new()), Scores(Vec::new()));
     for row in rows.lines() {
         let row: serde_json::Value = serde_json::from_str(row).unwrap();
@@ -111,7 +110,7 @@ fn precision_and_recall_on_conversations_not_seen() {
         if truth == "DISPUTED" || made_the_weights(id) {
             continue;
         }
-        let labels = detector.label(by_id[id]);
+        let labels = detector.label(std::slice::from_ref(by_id[id])).remove(0);
         let turn: usize = turn.parse().unwrap();
         let label = labels.iter().find(|label| label.turn == turn).expect("every labelled turn is judged");
         dsat.0.push((label.dsat, truth == "DSAT" || truth == "BOTH"));
@@ -144,8 +143,8 @@ fn the_whole_log_gives_cases_and_seed_pairs() {
     assert!(report.skipped.is_empty());
 
     let started = std::time::Instant::now();
-    let detector = Detector::new();
-    let labels: Vec<Vec<Label>> = chats.par_iter().map(|chat| detector.label(chat)).collect();
+    let detector = Rules::new();
+    let labels: Vec<Vec<Label>> = detector.label(&chats);
     println!("labelled in {:.2?}", started.elapsed());
     let mut harvester = Harvester::new(Limits::default());
     for (chat, labels) in chats.iter().zip(&labels) {

@@ -216,3 +216,30 @@ fn generation_stops_when_asked() {
     });
     assert_eq!(seen, 3);
 }
+
+#[test]
+fn hidden_states_of_a_branch_are_those_of_prompt_and_branch_alone() {
+    let model = model(Precision::F32);
+    let h = model.config().hidden_size;
+    let (prompt, first, second) = (ids(1, 45), ids(2, 7), ids(3, 20));
+    let mut batch = Packed::default();
+    let parent = batch.push_prompt(&prompt);
+    let branches = [batch.push_branch(parent, &first), batch.push_branch(parent, &second)];
+    assert_eq!(batch.push_branch(parent, &[]).len(), 0);
+    let mut packed = Vec::new();
+    model.hidden_at(&batch, &[0, 2, 3], |at, x| packed.push((at, x.to_vec())));
+    assert_eq!(packed.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2]);
+    for (branch, tokens) in branches.iter().zip([&first, &second]) {
+        let mut alone = Packed::default();
+        alone.push_prompt(&[&prompt[..], tokens].concat());
+        model.hidden_at(&alone, &[0, 2, 3], |at, x| {
+            assert_eq!(x[..45 * h], packed[at].1[..45 * h], "the prompt does not see its branches");
+            assert_eq!(x[45 * h..], packed[at].1[branch.start * h..branch.end * h]);
+        });
+    }
+    // nothing above the last layer is computed, and the last layer's states are what the logits come from
+    let mut lower = Vec::new();
+    model.hidden_at(&batch, &[2], |_, x| lower = x.to_vec());
+    assert_eq!(lower, packed[1].1);
+    model.hidden_at(&batch, &[], |_, _| panic!("no layer was asked for"));
+}

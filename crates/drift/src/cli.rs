@@ -3,7 +3,7 @@
 //! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 130: interrupted.
 
 use crate::assets::{LOGS, MODEL};
-use crate::commands::{generate, score, single};
+use crate::commands::{detect, generate, score, single};
 use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
@@ -55,7 +55,7 @@ enum Command {
         config: PathBuf,
     },
     /// Find dissatisfied turns in chat logs: cases, seed pairs, labels
-    Detect(single::Detect),
+    Detect(detect::Options),
     /// Draw fresh answers to cases
     Sample(single::Sample),
     /// Make preference pairs of cases and fresh answers
@@ -191,7 +191,7 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
             let config = Config::load(&config)?;
             println!("{}", iterate::run(&config, talk)?.report.display());
         }
-        Command::Detect(options) => single::detect(&options, talk)?,
+        Command::Detect(options) => detect::run(&options, talk)?,
         Command::Sample(options) => single::sample(&options, talk)?,
         Command::Pair(options) => single::pair(&options, talk)?,
         Command::Train(options) => single::train(&options, talk)?,

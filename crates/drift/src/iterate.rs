@@ -4,6 +4,7 @@
 use crate::cli::model_path;
 use crate::config::sections::{Guided, Sample};
 use crate::config::{Config, Source};
+use crate::detectors::{Choice, Tier};
 use crate::files::{hash_path, read_json, read_jsonl, write, write_json};
 use crate::interrupt;
 use crate::policy::{Policy, chat_format};
@@ -159,13 +160,19 @@ impl Run<'_> {
     fn detect(&self, source: &Source, logs: &[(&str, String)]) -> Result<Found> {
         let config = self.config;
         let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
-        if config.detect.max_prompt_tokens + config.detect.max_answer_tokens > 0 {
-            inputs.push(("model", &self.base.hash)); // its tokenizer counts
+        let detector = Choice::new(&config.detect, Some(&self.base.path), config.precision);
+        let identity = detector.identity()?;
+        if matches!(source, Source::Logs { .. }) {
+            inputs.push(("detector", &identity));
+        }
+        // its tokenizer counts, or its hidden states tell
+        if config.detect.max_prompt_tokens + config.detect.max_answer_tokens > 0 || detector.tier == Tier::Deep {
+            inputs.push(("model", &self.base.hash));
         }
         let settings = json!({ "source": source, "detect": config.detect, "seed": config.seed });
         let manifest = self.stage("detect", settings, &inputs, |stage| {
             let format = Some(&self.format);
-            let job = detect::Job { source, settings: &config.detect, seed: config.seed, format };
+            let job = detect::Job { source, settings: &config.detect, detector, seed: config.seed, format };
             detect::run(stage, &job, self.talk)
         })?;
         let cases: Rows<Case> = self.read(&manifest, "detect", "cases.jsonl")?;

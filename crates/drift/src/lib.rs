@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod deep;
 pub mod demo;
+pub mod detectors;
 pub mod doctor;
 pub mod files;
 pub mod guided;

@@ -1,31 +1,15 @@
-//! One stage alone: `drift detect`, `sample`, `pair` and `train`, into a folder of one's choice.
+//! One stage alone: `drift sample`, `pair` and `train`, into a folder of one's choice.
 
 use crate::cli::{ModelArgs, Settings};
-use crate::config::Source;
 use crate::files::{hash_path, read_jsonl};
 use crate::policy::{Policy, chat_format};
 use crate::run_folder::{Manifest, RunFolder, Stage};
-use crate::stages::{self, detect, sample};
+use crate::stages::{self, sample};
 use crate::talk::Talk;
 use anyhow::Result;
 use drift_chat::{read_cases, read_pairs};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-
-#[derive(Debug, clap::Args)]
-pub struct Detect {
-    /// Chat logs
-    #[arg(required = true, value_name = "LOG")]
-    logs: Vec<PathBuf>,
-    /// The folder for cases.jsonl, seed_pairs.jsonl, labels.jsonl and manifest.json
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Keep e-mail addresses, phone numbers, keys and the like as they are
-    #[arg(long)]
-    no_redact: bool,
-    #[command(flatten)]
-    settings: Settings,
-}
 
 #[derive(Debug, clap::Args)]
 pub struct Sample {
@@ -75,21 +59,6 @@ pub struct Train {
     out: PathBuf,
     #[command(flatten)]
     settings: Settings,
-}
-
-pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
-    let mut config = options.settings.load()?;
-    if !options.settings.given() {
-        config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
-    }
-    let source = Source::Logs { files: options.logs.clone(), redact: !options.no_redact };
-    let inputs = detect::inputs(&source)?;
-    let stage_config = json!({ "detect": config.detect, "redact": !options.no_redact, "seed": config.seed });
-    let format = config.model.as_deref().map(chat_format).transpose()?;
-    alone(&options.out, "detect", stage_config, &inputs, talk, |stage| {
-        let job = detect::Job { source: &source, settings: &config.detect, seed: config.seed, format: format.as_ref() };
-        detect::run(stage, &job, talk)
-    })
 }
 
 pub fn sample(options: &Sample, talk: &Talk) -> Result<()> {
@@ -156,7 +125,7 @@ pub fn train(options: &Train, talk: &Talk) -> Result<()> {
 }
 
 /// Runs a stage in a folder of its own, unless it is finished there, and prints the folder.
-fn alone(
+pub fn alone(
     out: &Path,
     name: &str,
     config: serde_json::Value,

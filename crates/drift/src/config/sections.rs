@@ -1,6 +1,8 @@
 //! One struct a section of the config file. A field's comment is its documentation; docs/config.md
 //! shows them all, and a test holds the two together.
 
+use crate::detectors::Tier;
+use drift_feedback::decision::TARGET_PRECISION;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -79,6 +81,14 @@ pub struct Cases {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Detect {
+    /// What finds the turns: `rules`, `fast` (a classifier inside the program) or `deep` (a probe on the
+    /// hidden states of the model).
+    pub detector: Tier,
+    /// `fast` and `deep` take the threshold that reached this precision in cross-validation, 0 to 1.
+    #[serde(deserialize_with = "range::share")]
+    pub target_precision: f64,
+    /// Of `deep`: a file of `drift detect train --tier deep`; absent: the one for the model of `drift fetch`.
+    pub probe: Option<PathBuf>,
     /// Detections below this confidence are dropped, 0 to 1.
     #[serde(deserialize_with = "range::share")]
     pub min_confidence: f64,
@@ -100,6 +110,9 @@ pub struct Detect {
 impl Default for Detect {
     fn default() -> Detect {
         Detect {
+            detector: Tier::Fast,
+            target_precision: TARGET_PRECISION,
+            probe: None,
             min_confidence: 0.5,
             max_cases: 0,
             max_seed_pairs: 0,

@@ -4,6 +4,7 @@
 
 use crate::config::Source;
 use crate::config::sections::Detect;
+use crate::detectors::Choice;
 use crate::files::{hash_file, must_exist, write_json};
 use crate::interrupt;
 use crate::run_folder::{Counts, Manifest, Stage};
@@ -14,7 +15,7 @@ use drift_chat::{
     Case, Chat, Message, Pair, ReadReport, Redactor, Seen, Split, content_id, conversation_of, read_cases, read_logs,
     read_pairs, split_of, write_jsonl,
 };
-use drift_feedback::{Detector, Funnel, Harvester, Label, Limits};
+use drift_feedback::{Funnel, Harvester, Label, Limits};
 use drift_text::{ChatFormat, CompletionMode};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 /// Chats that are labelled at once, on all threads.
-const BATCH: usize = 512;
+const BATCH: usize = 64;
 
 /// Damaged records that are named one by one; all are counted.
 const NAMED: usize = 3;
@@ -30,6 +31,8 @@ const NAMED: usize = 3;
 pub struct Job<'a> {
     pub source: &'a Source,
     pub settings: &'a Detect,
+    /// What finds the turns; it reads its own settings.
+    pub detector: Choice,
     pub seed: u64,
     /// Counts tokens for the limits of `[detect]`; without it there are none.
     pub format: Option<&'a ChatFormat>,
@@ -115,21 +118,19 @@ fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
 
 impl Job<'_> {
     fn search(&self, files: &[PathBuf], redact: bool, talk: &Talk) -> Result<Found> {
-        let (detector, redactor) = (Detector::new(), redact.then(Redactor::new));
+        let (detector, redactor) = (self.detector.open(talk)?, redact.then(Redactor::new));
         let mut harvester = Harvester::new(Limits::default());
         let mut found = Found::default();
         let mut batch: Vec<Chat> = Vec::with_capacity(BATCH);
         let mut label = |batch: &mut Vec<Chat>, found: &mut Found| {
-            let labelled: Vec<(Chat, Vec<Label>, BTreeMap<_, u64>)> = std::mem::take(batch)
-                .into_par_iter()
-                .map(|mut chat| {
-                    // First: the labels point at bytes of the text as it is kept.
-                    let replaced = redactor.as_ref().map(|redactor| redactor.redact(&mut chat)).unwrap_or_default();
-                    let labels = detector.label(&chat);
-                    (chat, labels, replaced)
-                })
+            let mut chats = std::mem::take(batch);
+            // First: the labels point at bytes of the text as it is kept.
+            let replaced: Vec<BTreeMap<_, u64>> = chats
+                .par_iter_mut()
+                .map(|chat| redactor.as_ref().map(|redactor| redactor.redact(chat)).unwrap_or_default())
                 .collect();
-            for (chat, labels, replaced) in labelled {
+            let labels = detector.label(&chats);
+            for ((chat, labels), replaced) in chats.into_iter().zip(labels).zip(replaced) {
                 let confident =
                     |label: &&Label| !label.label.is_dsat() || f64::from(label.dsat) >= self.settings.min_confidence;
                 let sure: Vec<Label> = labels.iter().filter(confident).cloned().collect();

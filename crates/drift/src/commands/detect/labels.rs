@@ -1,0 +1,64 @@
+//! Labels files joined with the logs that they are about.
+
+use crate::interrupt;
+use crate::talk::{Talk, Unit};
+use anyhow::{Result, bail};
+use drift_chat::read_logs;
+use drift_feedback::labelled::{Joined, Joiner, Labels};
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct LabelArgs {
+    /// JSON lines of key (`<chat id>:<index of the user turn>`) and label (DSAT, SAT, BOTH, NONE, DISPUTED); of two
+    /// rows with one key the later counts, so corrections go last
+    #[arg(required = true, value_name = "LABELS")]
+    labels: Vec<PathBuf>,
+    /// The chat logs that the labels are about
+    #[arg(long, required = true, num_args = 1.., value_name = "LOG")]
+    logs: Vec<PathBuf>,
+}
+
+pub struct Material {
+    pub joined: Joined,
+    /// Rows without a verdict.
+    pub open: usize,
+}
+
+impl LabelArgs {
+    /// # Errors
+    /// An unreadable file, a bad row, or labels of which the logs have none.
+    pub fn load(&self, talk: &Talk) -> Result<Material> {
+        let labels = Labels::read(&self.labels)?;
+        let mut joiner = Joiner::new(&labels);
+        let bar = talk.bar("reading", 0, Unit::Bytes);
+        let mut on_chat = |chat| {
+            joiner.add(chat);
+            interrupt::flow()
+        };
+        read_logs(&self.logs, &mut on_chat, &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })?;
+        bar.finish_and_clear();
+        interrupt::check()?;
+        let joined = joiner.finish();
+        if joined.rows.is_empty() {
+            bail!(
+                "{}: none of {} labelled turns is in the logs, expected keys <chat id>:<index of the user turn> of them; \
+                 hint: are these the logs that were labelled?",
+                self.labels[0].display(),
+                labels.rows.len()
+            );
+        }
+        if joined.missing > 0 {
+            talk.warn(format_args!("{} labelled turns are not in the logs and are left out", joined.missing));
+        }
+        talk.detail(format_args!(
+            "{} labelled turns, {} without a verdict left out, {} replaced by later rows",
+            joined.rows.len(),
+            labels.open,
+            labels.replaced
+        ));
+        Ok(Material { joined, open: labels.open })
+    }
+}

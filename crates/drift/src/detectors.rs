@@ -1,0 +1,105 @@
+//! Which detector a command or a run works with, made from its settings.
+
+use crate::cli::model_path;
+use crate::config::sections::{self, Precision};
+use crate::deep::Deep;
+use crate::policy::Policy;
+use crate::talk::Talk;
+use anyhow::Result;
+use drift_feedback::decision::Decision;
+use drift_feedback::{Detector, Explicit, Fast, Rules};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Ordered by what they cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Patterns with fixed weights; nothing learnt, every reason is a cue
+    Rules,
+    /// A classifier inside the program, as quick as the rules
+    Fast,
+    /// A probe on the hidden states of a local model: the best, a forward pass a turn
+    Deep,
+}
+
+/// All that a detector depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    pub tier: Tier,
+    pub target_precision: f64,
+    /// Of the deep tier; `None`: the model of `drift fetch`.
+    pub model: Option<PathBuf>,
+    pub precision: Precision,
+    /// Of the deep tier; `None`: the probe inside the program.
+    pub probe: Option<PathBuf>,
+}
+
+impl Choice {
+    pub fn new(settings: &sections::Detect, model: Option<&Path>, precision: Precision) -> Choice {
+        Choice {
+            tier: settings.detector,
+            target_precision: settings.target_precision,
+            model: model.map(Path::to_path_buf),
+            precision,
+            probe: settings.probe.clone(),
+        }
+    }
+
+    /// The model that the detector works with, if it does with one.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn model_path(&self) -> Result<Option<PathBuf>> {
+        match self.tier {
+            Tier::Rules | Tier::Fast => Ok(None),
+            Tier::Deep => model_path(self.model.clone()).map(Some),
+        }
+    }
+
+    /// What the detector learnt, as a hash, for manifests; the model is the caller's to name.
+    ///
+    /// # Errors
+    /// A probe file that cannot be read.
+    pub fn identity(&self) -> Result<String> {
+        let learnt = match self.tier {
+            Tier::Rules => return Ok("rules".into()),
+            Tier::Fast => Fast::shipped().write(),
+            Tier::Deep => crate::deep::probe_bytes(self.probe.as_deref())?.into_owned(),
+        };
+        Ok(blake3::hash(&learnt).to_hex()[..16].to_string())
+    }
+
+    /// Explicit signals of the log win over any of them.
+    ///
+    /// # Errors
+    /// No such model or probe, or a probe of another model.
+    pub fn open(&self, talk: &Talk) -> Result<Box<dyn Detector>> {
+        let aim = |decision: &mut Decision| {
+            if decision.aim(self.target_precision).is_none() {
+                let best = decision.points.last().map_or(0.0, |point| point.precision);
+                talk.warn(format_args!(
+                    "detect.target_precision: {} is more than was reached in training, the threshold is the most precise \
+                     one ({best:.2})",
+                    self.target_precision
+                ));
+            }
+        };
+        Ok(match self.tier {
+            Tier::Rules => Box::new(Explicit(Rules::new())),
+            Tier::Fast => {
+                let mut fast = Fast::shipped();
+                aim(&mut fast.decisions.dsat);
+                Box::new(Explicit(fast))
+            }
+            Tier::Deep => {
+                let path = model_path(self.model.clone())?;
+                let probe = crate::deep::open_probe(self.probe.as_deref())?;
+                let policy = Policy::load(&path, self.precision)?;
+                let mut deep = Deep::new(policy, probe, &path, talk)?;
+                aim(deep.dsat_mut());
+                Box::new(Explicit(deep))
+            }
+        })
+    }
+}
