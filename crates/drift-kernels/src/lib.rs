@@ -14,6 +14,7 @@ pub mod attention;
 pub mod elementwise;
 pub mod isa;
 pub mod matmul;
+pub mod meter;
 pub mod naive;
 pub mod norm;
 pub mod operand;

@@ -9,7 +9,7 @@ use crate::config::sections::Precision;
 use crate::files::must_exist;
 use crate::interrupt::{self, Interrupted};
 use crate::talk::{Color, Level, Talk, one_line, say};
-use crate::{demo, doctor, iterate, report};
+use crate::{bench, demo, doctor, iterate, report};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use drift_kernels::Isa;
@@ -73,6 +73,8 @@ enum Command {
     },
     /// What this machine has and, given a model and a config, what a run needs; exit 1 if it will not fit
     Doctor(doctor::Options),
+    /// How fast this machine does the work, and what each operation takes of it
+    Bench(bench::Options),
 }
 
 #[derive(Debug, Args)]
@@ -86,7 +88,7 @@ struct Fetch {
 }
 
 /// How a command reads settings from a config file, or takes the defaults.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Settings {
     /// Take settings from this config file
     #[arg(long, value_name = "FILE")]
@@ -204,6 +206,7 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
             println!("{}", report::write(&run)?.display());
         }
         Command::Doctor(options) => return doctor::run(&options),
+        Command::Bench(options) => bench::run(&options, talk)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod assets;
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod files;
 pub mod guided;
 pub mod interrupt;
 pub mod iterate;
+pub mod machine;
 pub mod memory;
 pub mod policy;
 pub mod report;

@@ -27,6 +27,13 @@ pub struct Detect {
     settings: Settings,
 }
 
+impl Detect {
+    /// With the default settings.
+    pub fn of(logs: &[PathBuf], out: &Path) -> Detect {
+        Detect { logs: logs.to_vec(), out: out.into(), no_redact: false, settings: Settings::default() }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Sample {
     #[command(flatten)]
