@@ -16,6 +16,7 @@ pub mod isa;
 pub mod matmul;
 pub mod meter;
 pub mod naive;
+mod narrow;
 pub mod norm;
 pub mod operand;
 pub mod par;

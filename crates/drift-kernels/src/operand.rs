@@ -5,11 +5,9 @@
 //! runs first, so that a kernel streams it; bf16 panels interleave two values of k (the layout of
 //! `vdpbf16ps` and of AMX tiles). Weights are packed once an update, activations once a product.
 
-use crate::isa::vectorized;
 use crate::meter::Meter;
+use crate::narrow::{columns_to_pairs, halves, low_half, rows_to_pairs, to_bf16, turn};
 use crate::par::{self, Shared};
-use crate::tile::Operand;
-use std::borrow::Cow;
 
 /// Of making operands from f32 matrices.
 pub static PACKING: Meter = Meter::new("packing");
@@ -74,81 +72,6 @@ impl Storage {
         match self {
             Storage::F32(data) => data.capacity() * 4,
             Storage::Bf16(data) => data.capacity() * 2,
-        }
-    }
-}
-
-/// Rounds to the nearest bf16, ties to even; NaN stays NaN.
-#[inline(always)]
-fn bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
-    if nan { (bits >> 16) as u16 | 0x40 } else { rounded as u16 }
-}
-
-vectorized! {
-    pub fn to_bf16(src: &[f32], dst: &mut [u16]) {
-        for (d, s) in dst.iter_mut().zip(src) {
-            *d = bf16(*s);
-        }
-    }
-}
-
-/// What rounding to bf16 loses of each value: the low half.
-fn low_half(src: &[f32]) -> Vec<f32> {
-    src.iter().map(|value| value - f32::from_bits((bf16(*value) as u32) << 16)).collect()
-}
-
-/// The values of each half: `src`, and the low half where there are two.
-fn halves(src: &[f32], count: usize) -> Vec<Cow<'_, [f32]>> {
-    let mut all = vec![Cow::Borrowed(src)];
-    if count == 2 {
-        all.push(Cow::Owned(low_half(src)));
-    }
-    all
-}
-
-vectorized! {
-    /// Rows of A from columns of `src[k, ld]`: row i of `rows` is column `first + i`, in blocks that
-    /// stay in registers on the way.
-    fn turn_to_bf16(src: &[f32], ld: usize, first: usize, k: usize, rows: &mut [u16], stride: usize) {
-        const BLOCK: usize = 16;
-        let n = rows.len().div_ceil(stride);
-        for from in (0..k).step_by(BLOCK) {
-            let depth = BLOCK.min(k - from);
-            let mut block = [[0u16; BLOCK]; BLOCK];
-            for l in 0..depth {
-                let line = &src[(from + l) * ld + first..][..n];
-                for (i, value) in line.iter().enumerate() {
-                    block[i][l] = bf16(*value);
-                }
-            }
-            for (i, line) in block[..n].iter().enumerate() {
-                rows[i * stride + from..][..depth].copy_from_slice(&line[..depth]);
-            }
-        }
-    }
-}
-
-vectorized! {
-    /// One bf16 panel's rows `at..at + rows`: columns `col..col + width` of `src[rows, ld]`.
-    fn pair_to_bf16(src: &[f32], ld: usize, col: usize, width: usize, at: usize, rows: usize, panel: &mut [u16]) {
-        for l in 0..rows {
-            let line = &src[l * ld + col..][..width];
-            let out = &mut panel[u16::place(at + l, 0)..];
-            let odd = (at + l) % 2 == 1;
-            if !odd && l + 1 < rows {
-                let next = &src[(l + 1) * ld + col..][..width];
-                for (j, pair) in out[..2 * width].chunks_exact_mut(2).enumerate() {
-                    pair[0] = bf16(line[j]);
-                    pair[1] = bf16(next[j]);
-                }
-            } else if !odd || l == 0 {
-                for j in 0..width {
-                    out[2 * j] = bf16(line[j]);
-                }
-            }
         }
     }
 }
@@ -228,7 +151,8 @@ impl Rows {
         let _span = PACKING.start(0, m * k * (4 + self.data.element()));
         self.shape_to(m, k);
         let (stride, kp) = (self.stride, self.kp);
-        const BLOCK: usize = 16;
+        // Columns of src that a task turns: a few cache lines of every row.
+        const BLOCK: usize = 64;
         match &mut self.data {
             Storage::F32(data) => par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
                 for l in 0..k {
@@ -242,7 +166,7 @@ impl Rows {
                 for (half, src) in halves(src, self.halves).iter().enumerate() {
                     par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
                         let rows = &mut rows[half * kp..];
-                        turn_to_bf16(src, ld, first, k, rows, stride);
+                        turn(src, ld, first, k, rows, stride);
                         for out in rows.chunks_mut(stride) {
                             out[k..kp].fill(0);
                         }
@@ -322,15 +246,10 @@ impl Panels {
             Storage::Bf16(data) => {
                 let half_panel = self.kp * PANEL;
                 par::rows(&mut data[first * panel..last * panel], panel, 1, |p, out| {
-                    let mut narrow = vec![0u16; k];
-                    for j in columns(first + p, at, rows) {
-                        let row = &src[((first + p) * PANEL + j - at) * k..][..k];
-                        for (src, out) in halves(row, self.halves).iter().zip(out.chunks_mut(half_panel)) {
-                            to_bf16(src, &mut narrow);
-                            for (l, value) in narrow.iter().enumerate() {
-                                out[u16::place(l, j)] = *value;
-                            }
-                        }
+                    let columns = columns(first + p, at, rows);
+                    let src = &src[((first + p) * PANEL + columns.start - at) * k..][..columns.len() * k];
+                    for (src, out) in halves(src, self.halves).iter().zip(out.chunks_mut(half_panel)) {
+                        columns_to_pairs(src, k, columns.start, out);
                     }
                 });
             }
@@ -355,7 +274,7 @@ impl Panels {
                 for (half, src) in halves(src, self.halves).iter().enumerate() {
                     par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
                         let width = PANEL.min(n - p * PANEL);
-                        pair_to_bf16(src, ld, p * PANEL, width, at, rows, &mut out[half * self.kp * PANEL..]);
+                        rows_to_pairs(src, ld, p * PANEL, width, at, rows, &mut out[half * self.kp * PANEL..]);
                     });
                 }
             }

@@ -48,7 +48,17 @@ impl LogSumExp {
 vectorized! {
     fn add_row(logits: &[f32], max: &mut f32, sum: &mut f32) {
         let top = max_of(logits).max(*max);
-        *sum = *sum * exp(*max - top) + sum_of(logits.len(), |i| exp(logits[i] - top));
+        let (whole, rest) = logits.as_chunks::<16>();
+        let mut lanes = [0.0f32; 16];
+        for chunk in whole {
+            for j in 0..16 {
+                lanes[j] += exp(chunk[j] - top);
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            *lane += exp(*value - top);
+        }
+        *sum = *sum * exp(*max - top) + sum_of(16, |j| lanes[j]);
         *max = top;
     }
 }
@@ -56,10 +66,14 @@ vectorized! {
 #[inline(always)]
 fn max_of(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
-    for chunk in x.chunks(16) {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
+    let (whole, rest) = x.as_chunks::<16>();
+    for chunk in whole {
+        for j in 0..16 {
+            lanes[j] = if chunk[j] > lanes[j] { chunk[j] } else { lanes[j] };
         }
+    }
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *lane = if *value > *lane { *value } else { *lane };
     }
     lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max)
 }

@@ -12,7 +12,7 @@ const OVERHEAD: u64 = 400 << 20;
 pub struct Need {
     /// Weights in f32, and their operand copies.
     pub model: u64,
-    /// Beyond the model: gradients, optimiser state, operand copies for the backward pass.
+    /// Beyond the model: gradients and optimiser state.
     pub training: u64,
     /// Beyond the model: keys and values of the sequences decoded at once.
     pub sampling: u64,
@@ -35,7 +35,7 @@ impl Need {
         let cache = 2 * model.num_layers * model.num_kv_heads * model.head_dim * size_of::<f32>();
         Need {
             model: 4 * params + operand * matrices,
-            training: 4 * params * (1 + moments) + operand * matrices,
+            training: 4 * params * (1 + moments),
             sampling: (cache * concurrency * tokens) as u64,
         }
     }
