@@ -73,6 +73,12 @@ pub struct Row {
     fraction_of_bound: f64,
 }
 
+impl Row {
+    fn flops(&self) -> f64 {
+        self.gflops * 1e9 * self.seconds
+    }
+}
+
 /// What an operation cannot pass.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {

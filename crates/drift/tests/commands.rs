@@ -302,6 +302,36 @@ fn doctor_says_before_loading_whether_a_run_fits() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("it does not fit"));
 }
 
+/// On ratios alone: they hold on every machine, seconds do not.
+#[test]
+fn bench_counts_the_work_of_every_operation() {
+    let world = World::new();
+    let pair = r#"{"prompt":[{"role":"user","content":"Hi, who are you?"}],"chosen":[{"role":"assistant","content":"Hello, I am drift"}],"rejected":[{"role":"assistant","content":"No"}]}"#;
+    std::fs::write(world.path("pairs.jsonl"), [pair; 6].join("\n")).unwrap();
+    let bench = |args: &[&str]| -> Value {
+        serde_json::from_str(&world.ok(&[&["bench"], args, &["--json", "--model", "model"]].concat())).unwrap()
+    };
+    let train = bench(&["train", "--pairs", "pairs.jsonl", "--steps", "2", "--batch", "2"]);
+    // Logits are computed again in the backward pass; nothing else is done twice.
+    let ratio = train["work_over_least"].as_f64().unwrap();
+    assert!((1.0..1.2).contains(&ratio), "{ratio}");
+    let operations: Vec<&str> =
+        train["breakdown"].as_array().unwrap().iter().map(|row| row["operation"].as_str().unwrap()).collect();
+    for operation in ["products", "attention", "attention, backward", "packing", "norm", "update", "everything else"] {
+        assert!(operations.contains(&operation), "{operation}: {operations:?}");
+    }
+    for key in ["pairs_per_s", "tokens_per_s", "tflops", "ceiling_tflops", "ceiling_fraction", "predicted_peak_bytes"] {
+        assert!(train[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let sample = bench(&["sample", "--pairs", "pairs.jsonl", "--new", "4", "--concurrency", "3", "--context", "20"]);
+    assert_eq!((&sample["prompt_tokens"], &sample["new_tokens"]), (&Value::from(60), &Value::from(12)));
+    for key in ["tokens_per_s", "decode_tokens_per_s", "prefill_tokens_per_s"] {
+        assert!(sample[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let kernels = bench(&["kernels", "--tokens", "40", "20", "20"]);
+    assert!(kernels["breakdown"].as_array().unwrap().len() > 20);
+}
+
 #[test]
 fn wrong_usage_is_exit_2_and_help_names_every_command() {
     let world = World::new();
@@ -312,7 +342,7 @@ fn wrong_usage_is_exit_2_and_help_names_every_command() {
     }
     let help = world.ok(&["--help"]);
     for command in
-        ["fetch", "demo", "run", "detect", "sample", "pair", "train", "score", "generate", "report", "doctor"]
+        ["fetch", "demo", "run", "detect", "sample", "pair", "train", "score", "generate", "report", "doctor", "bench"]
     {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }

@@ -48,6 +48,8 @@ pub struct Measured {
     reference_seconds_per_step: f64,
     distinct_tokens_per_step: f64,
     least_tflop_per_step: f64,
+    /// Arithmetic that was done in the steps over the least that they need: recomputation shows here.
+    work_over_least: f64,
     predicted_peak_bytes: u64,
 }
 
@@ -71,7 +73,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
             (steps + 1) * batch
         );
     }
-    let work: Vec<f64> = examples.iter().map(|e| least_flops(policy.model.config(), e)).collect();
+    let (work, reference_work): (Vec<f64>, Vec<f64>) =
+        examples.iter().map(|e| least_flops(policy.model.config(), e)).unzip();
     let tokens: Vec<usize> = examples.iter().map(Example::row_tokens).collect();
 
     let memory = activation_bytes(policy.model.config(), &settings, options.model.precision);
@@ -116,7 +119,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
     let step_seconds: Vec<f64> = marks.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
     let reference = referenced.unwrap_or(0.0) / (steps + 1) as f64;
     let measured = |all: f64, first: f64| (all - first) / steps as f64;
-    let least = measured(work.iter().sum(), work[..batch].iter().sum());
+    let of_steps = |per_pair: &[f64]| measured(per_pair.iter().sum(), per_pair[..batch].iter().sum());
+    let (least, least_reference) = (of_steps(&work), of_steps(&reference_work));
     let distinct = measured(tokens.iter().sum::<usize>() as f64, tokens[..batch].iter().sum::<usize>() as f64);
     let seconds = step_seconds.iter().sum::<f64>() / steps as f64 + reference;
     let ceiling = ceiling(options.model.precision.into());
@@ -130,6 +134,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
         reference_seconds_per_step: reference,
         distinct_tokens_per_step: distinct,
         least_tflop_per_step: least / 1e12,
+        work_over_least: breakdown.iter().map(Row::flops).sum::<f64>() / steps as f64 / (least - least_reference),
         predicted_peak_bytes: predicted.peak(),
     };
     Ok((result, breakdown))
@@ -137,12 +142,14 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
 
 /// Floating-point operations that a DPO step cannot do without, for one pair: two forward passes
 /// (policy and reference) and a backward pass of twice the work (attention: two and a half times).
-fn least_flops(c: &ModelConfig, example: &Example) -> f64 {
+/// The second number is the reference's part.
+fn least_flops(c: &ModelConfig, example: &Example) -> (f64, f64) {
     let mut batch = Packed::default();
     batch.push_pair(&example.prompt, &example.chosen, &example.rejected);
     let (q, kv) = (c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim);
     let layer = c.hidden_size * (2 * q + 2 * kv + 3 * c.intermediate_size);
     let products = 2 * (batch.tokens.len() * layer * c.num_layers + batch.targets.len() * c.hidden_size * c.vocab_size);
     let scores: usize = c.windows.iter().map(|w| 4 * drift_kernels::attention::visible(&batch.segments, *w) * q).sum();
-    4.0 * products as f64 + 4.5 * scores as f64
+    let forward = (products + scores) as f64;
+    (2.0 * forward + 2.0 * products as f64 + 2.5 * scores as f64, forward)
 }
