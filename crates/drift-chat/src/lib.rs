@@ -21,6 +21,6 @@ pub use formats::Format;
 pub use ids::{case_id, content_id, conversation_of, pair_id, split_of};
 pub use pairs::read_pairs;
 pub use read::{Cut, MAX_RECORD_BYTES, ReadReport, Reason, Skipped, read_logs};
-pub use redact::{Redactor, Secret};
+pub use redact::{Hit, Pseudonyms, Redactor, Secret};
 pub use rows::write_jsonl;
 pub use types::{Case, Chat, Evidence, Message, Pair, Role, Source, Split, UserPreference};
