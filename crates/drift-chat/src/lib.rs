@@ -23,4 +23,4 @@ pub use pairs::read_pairs;
 pub use read::{Cut, MAX_RECORD_BYTES, ReadReport, Reason, Skipped, read_logs};
 pub use redact::{Hit, Pseudonyms, Redactor, Secret};
 pub use rows::write_jsonl;
-pub use types::{Case, Chat, Evidence, Message, Pair, Role, Source, Split, UserPreference};
+pub use types::{Case, Chat, Evidence, Explicit, Message, Pair, Role, Signal, Source, Split, UserPreference};

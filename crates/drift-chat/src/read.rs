@@ -208,7 +208,8 @@ fn parse(format: Format, record: Record, name: &str) -> Result<(Chat, u64, u64),
         if is_cut { Failed::Cut(byte) } else { Failed::Skip(reason, byte) }
     })?;
     let id = id.unwrap_or_else(|| content_id(&[&messages]));
-    Ok((Chat { id, messages, source: Source { file: name.to_string(), byte } }, tool_messages, other_parts))
+    let source = Source { file: name.to_string(), byte };
+    Ok((Chat { id, messages, source, ..Chat::default() }, tool_messages, other_parts))
 }
 
 /// Names what the first bytes look like.

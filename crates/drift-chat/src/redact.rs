@@ -93,14 +93,14 @@ impl Redactor {
         Redactor { triggers: Triggers::new(&patterns), patterns, names: names.then(Names::new) }
     }
 
-    /// What to replace in each message, in order and without overlap.
+    /// What to replace in each of [`Chat::texts`], in order and without overlap.
     pub fn find(&self, chat: &Chat) -> Vec<Vec<Hit>> {
-        let mut hits: Vec<Vec<Hit>> = chat.messages.iter().map(|message| self.find_in(&message.content)).collect();
+        let mut hits: Vec<Vec<Hit>> = chat.texts().map(|text| self.find_in(text)).collect();
         if let Some(names) = &self.names {
             let known = names.of(chat);
-            for (message, hits) in chat.messages.iter().zip(&mut hits) {
+            for (text, hits) in chat.texts().zip(&mut hits) {
                 let mut taken = Taken::of(hits);
-                for range in Names::find(&known, &message.content) {
+                for range in Names::find(&known, text) {
                     taken.add(hits, Secret::Name, range);
                 }
                 hits.sort_unstable_by_key(|hit| hit.range.start);
@@ -180,21 +180,21 @@ impl Pseudonyms {
     /// Replaces `hits`, which [`Redactor::find`] gave for this chat. Returns the replacements by kind.
     pub fn replace(&mut self, chat: &mut Chat, hits: &[Vec<Hit>]) -> BTreeMap<Secret, u64> {
         let mut counts = BTreeMap::new();
-        for (message, hits) in chat.messages.iter_mut().zip(hits) {
+        for (content, hits) in chat.texts_mut().zip(hits) {
             if hits.is_empty() {
                 continue;
             }
-            let mut text = String::with_capacity(message.content.len());
+            let mut text = String::with_capacity(content.len());
             let mut from = 0;
             for Hit { secret, range } in hits {
-                let number = self.number(*secret, &message.content[range.clone()]);
-                text.push_str(&message.content[from..range.start]);
+                let number = self.number(*secret, &content[range.clone()]);
+                text.push_str(&content[from..range.start]);
                 text.push_str(&format!("<{}_{number}>", secret.tag()));
                 from = range.end;
                 *counts.entry(*secret).or_default() += 1;
             }
-            text.push_str(&message.content[from..]);
-            message.content = text;
+            text.push_str(&content[from..]);
+            *content = text;
         }
         counts
     }

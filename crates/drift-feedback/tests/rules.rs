@@ -16,7 +16,7 @@ fn chat(id: &str, texts: &[&str]) -> Chat {
         Message { role, content: text.to_string() }
     };
     let source = Source { file: "log".into(), byte: 0 };
-    Chat { id: id.into(), messages: texts.iter().enumerate().map(message).collect(), source }
+    Chat { id: id.into(), messages: texts.iter().enumerate().map(message).collect(), source, ..Chat::default() }
 }
 
 const REQUEST: &str = "Write a function that sums the even numbers of a list in Python";
@@ -203,6 +203,7 @@ fn any_chat() -> impl Strategy<Value = Chat> {
         id: "c".into(),
         messages: messages.into_iter().map(|(role, content)| Message { role, content }).collect(),
         source: Source { file: "log".into(), byte: 0 },
+        ..Chat::default()
     })
 }
 

@@ -10,13 +10,13 @@ pub(super) fn always(_: &str, hit: Range<usize>) -> Option<Range<usize>> {
     Some(hit)
 }
 
-/// Length and Luhn check (ISO/IEC 7812-1). Numbers of 16 digits may begin with anything; other lengths must begin as
-/// cards of that length do, so that time stamps and order numbers stay.
+/// Length and Luhn check (ISO/IEC 7812-1). Numbers in groups may begin with anything; others must begin as cards of
+/// that length do, so that time stamps and order numbers stay.
 pub(super) fn card(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let digits: Vec<u32> = text[hit.clone()].chars().filter_map(|c| c.to_digit(10)).collect();
     let head = |n: usize| digits[..n].iter().fold(0, |head, digit| head * 10 + digit);
     let issued = match digits.len() {
-        16 => true,
+        16 => matches!(head(1), 2..=6 | 9) || text[hit.clone()].contains([' ', '-', '.']),
         13 => head(1) == 4,
         14 => matches!(head(2), 36 | 38 | 39) || matches!(head(3), 300..=305),
         15 => matches!(head(2), 34 | 37),
@@ -101,6 +101,7 @@ pub(super) fn ipv4(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
         || octets[0] == 255
         || matches!(octets, [8, 8, 8, 8] | [8, 8, 4, 4] | [1, 1, 1, 1])
         || octets.iter().all(|octet| *octet < 10);
+    let is_network = octets[3] == 0 && text[hit.end..].starts_with('/');
     let before = text[..hit.start].trim_end_matches([' ', ':', '.', '(']);
     let before = &before[floor(before, before.len().saturating_sub(10))..];
     let before = before.to_lowercase();
@@ -109,7 +110,7 @@ pub(super) fn ipv4(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
             !word.ends_with(|c: char| c.is_alphabetic()) || !rest.ends_with(|c: char| c.is_alphanumeric())
         })
     });
-    (!says_nothing && !is_version && stands_alone(text, &hit)).then_some(hit)
+    (!says_nothing && !is_network && !is_version && stands_alone(text, &hit)).then_some(hit)
 }
 
 /// The nearest border of a character at or below `at`.
@@ -165,6 +166,22 @@ pub(super) fn phone(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     ((8..=15).contains(&digits) && !is_sum && stands_alone(text, &hit)).then_some(hit)
 }
 
+/// The same for numbers in groups without any sign of a phone, which a row of a table may hold as well.
+pub(super) fn grouped_phone(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
+    let digits = text[hit.clone()].bytes().filter(u8::is_ascii_digit).count();
+    let is_number = |word: Option<&str>| {
+        word.is_some_and(|word| {
+            word.contains(|c: char| c.is_ascii_digit())
+                && word.chars().all(|c| c.is_ascii_digit() || ".,]|".contains(c))
+        })
+    };
+    let line = |text: &str| text.split('\n').next().is_some_and(|line| is_number(line.split_whitespace().next()));
+    let in_row = is_number(text[..hit.start].rsplit('\n').next().and_then(|line| line.split_whitespace().next_back()))
+        || line(&text[hit.end..]);
+    let spaced = text[hit.clone()].contains(' ');
+    (digits >= 10 && !(spaced && in_row)).then_some(hit).and_then(|hit| phone(text, hit))
+}
+
 /// A number that stands behind a word such as `phone`: 7 digits are enough.
 pub(super) fn named_phone(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let digits: Vec<u8> = text[hit.clone()].bytes().filter(u8::is_ascii_digit).collect();
@@ -177,7 +194,7 @@ pub(super) fn nanp(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let digits: Vec<u8> = text[hit.clone()].bytes().filter(u8::is_ascii_digit).collect();
     let digits = digits.strip_prefix(b"1").filter(|rest| rest.len() == 10).unwrap_or(&digits);
     let given_out = digits.len() == 10 && digits[0] >= b'2' && digits[3] >= b'2';
-    given_out.then_some(hit).and_then(|hit| phone(text, hit))
+    given_out.then_some(hit).and_then(|hit| grouped_phone(text, hit))
 }
 
 /// What has a service's prefix is a key unless it is words joined by signs: `sk-estate-planning-documents`.
@@ -252,8 +269,11 @@ pub(super) fn password(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
 /// The password of `scheme://user:password@host`, whatever it is made of, unless it is the example's own word.
 pub(super) fn url_password(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let value = text[hit.clone()].to_lowercase();
-    let is_example =
-        PLACEHOLDERS.contains(&&*value) || value.starts_with("your") || value.starts_with(['$', '{', '<', '*']);
+    let is_example = PLACEHOLDERS.contains(&&*value)
+        || value.starts_with(['$', '{', '<', '*'])
+        || ["your", "my"]
+            .iter()
+            .any(|whose| value.strip_prefix(whose).is_some_and(|of| PLACEHOLDERS.iter().any(|word| of.contains(word))));
     (value.len() <= LONGEST && !is_example).then_some(hit)
 }
 

@@ -4,8 +4,8 @@ use regex::Regex;
 
 use super::Secret;
 use super::checks::{
-    Check, always, assigned_key, bare_key, card, drawn, email, iban, ipv4, ipv6, mac, named_phone, nanp, password,
-    phone, ssn, token, url_password,
+    Check, always, assigned_key, bare_key, card, drawn, email, grouped_phone, iban, ipv4, ipv6, mac, named_phone, nanp,
+    password, phone, ssn, token, url_password,
 };
 use super::triggers::Trigger;
 
@@ -142,7 +142,7 @@ pub(super) fn compile() -> Vec<Compiled> {
     let words = vec!["passw", "passphrase", "passcode", "contrase", "mot de passe", "pwd"];
     add(Secret::Password, None, words, &pass, password);
 
-    let address = r"[\p{L}\p{N}._%+'-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}";
+    let address = r"[\p{L}\p{N}](?:[\p{L}\p{N}._%+'-]|\\_)*@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}";
     add(Secret::Email, None, vec!["@"], address, email);
 
     let account = r"(?-u:\b)[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,31}";
@@ -179,10 +179,10 @@ pub(super) fn compile() -> Vec<Compiled> {
         r"(?-u:\b)(?:1[ .-])?[2-9][0-9]{2}(?:-[0-9]{3}-|\.[0-9]{3}\.| [0-9]{3}[ -])[0-9]{4}",
         nanp,
     );
-    add(Secret::Phone, digits, Vec::new(), r"(?-u:\b)0[1-9](?:[ .-][0-9]{2}){4}", phone);
-    add(Secret::Phone, digits, Vec::new(), r"(?-u:\b)0[1-9][0-9]{1,3}[ /-][0-9]{3,4}[ -]?[0-9]{3,5}", phone);
+    add(Secret::Phone, digits, Vec::new(), r"(?-u:\b)0[1-9](?:[ .-][0-9]{2}){4}", grouped_phone);
+    add(Secret::Phone, digits, Vec::new(), r"(?-u:\b)0[1-9][0-9]{0,3}[ /-][0-9]{3,4}[ -]?[0-9]{3,5}", grouped_phone);
     add(Secret::Phone, digits, Vec::new(), r"(?-u:\b)07[0-9]{9}", phone);
-    let named = r"(?i)(?-u:\b)(?:phone|telephone|tel|mobile|cell|whatsapp|fax|call|text|handy|telefon|number is)(?-u:\b)[^0-9+\n]{0,20}?(\+?\(?[0-9](?:[ .()-]{0,2}[0-9]){6,14})";
+    let named = r"(?i)(?-u:\b)(?:phone|telephone|tel|mobile|cell|whatsapp|fax|handy|telefon)(?-u:\b)[^0-9+\n]{0,20}?(\+?\(?[0-9](?:[ .()-]{0,2}[0-9]){6,14})";
     add(Secret::Phone, digits, Vec::new(), named, named_phone);
     patterns
 }

@@ -1,11 +1,10 @@
 use super::*;
-use crate::types::{Message, Role, Source};
+use crate::types::{Explicit, Message, Role, Signal};
 use proptest::prelude::*;
 
 fn chat(texts: &[&str]) -> Chat {
     let message = |text: &&str| Message { role: Role::User, content: text.to_string() };
-    let source = Source { file: String::new(), byte: 0 };
-    Chat { id: "c".into(), messages: texts.iter().map(message).collect(), source }
+    Chat { id: "c".into(), messages: texts.iter().map(message).collect(), ..Chat::default() }
 }
 
 fn redacted_with(redactor: &Redactor, texts: &[&str]) -> (Vec<String>, BTreeMap<Secret, u64>) {
@@ -60,6 +59,8 @@ fn what_only_looks_alike_stays() {
         "icon@2x.png git@github.com:a/b.git react@17.0.2 127.0.0.1:8080 255.255.255.0 v10.20.30.40",
         "sk-estate-planning-documents-and-more password = input('password') token = get_token(request)",
         "password: String, api_key=YOUR_API_KEY_GOES_HERE1 mongodb://user:password@localhost",
+        "rows 026 027 028 029 030 031 and 857 979 793 1187 958, 046-416-809, file number is 5250511",
+        "postgresql://myuser:mypassword@localhost nmap 10.20.30.0/24 1266636910371648",
         "1680000000123 microseconds, x+1000000000, rows 2023 1024 4096, 12345678901234567890123",
     ] {
         assert_eq!(redacted(&[text]).0, [text]);
@@ -90,6 +91,20 @@ fn one_number_in_the_whole_run_whatever_the_key() {
     };
     assert_eq!(run([1; 32]), ["write to <EMAIL_1>", "<EMAIL_2> or <EMAIL_1>", "<PHONE_1>, <PHONE_2>"]);
     assert_eq!(run([1; 32]), run([2; 32]));
+}
+
+#[test]
+fn comments_and_corrected_answers_are_redacted_too() {
+    let judged = |signal, comment: Option<&str>| Explicit { message: 0, signal, comment: comment.map(String::from) };
+    let explicit = vec![
+        judged(Signal::Edited(Some("write to a@b.de".into())), None),
+        judged(Signal::Thumbs(false), Some("not c@d.de, a@b.de")),
+    ];
+    let mut chat = Chat { explicit, ..Chat::default() };
+    let hits = Redactor::default().find(&chat);
+    Pseudonyms::new([7; 32]).replace(&mut chat, &hits);
+    assert_eq!(chat.explicit[0].signal, Signal::Edited(Some("write to <EMAIL_1>".into())));
+    assert_eq!(chat.explicit[1].comment.as_deref(), Some("not <EMAIL_2>, <EMAIL_1>"));
 }
 
 #[test]

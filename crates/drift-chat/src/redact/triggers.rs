@@ -11,9 +11,9 @@ pub(super) enum Trigger {
     Literal(u8),
     /// Five digits or more with nothing but separators between them.
     Digits,
-    /// Two colons or dashes among hexadecimal digits, as in addresses.
+    /// Two colons or dashes before hexadecimal digits, close together.
     Colons,
-    /// Three dots among digits.
+    /// Three dots before digits, close together.
     Dots,
     /// 24 letters, digits and signs of base64 in a row.
     Long,
@@ -31,7 +31,7 @@ impl Trigger {
     }
 }
 
-const LONG: usize = 24;
+const LONG: u32 = 24;
 
 pub(super) struct Triggers {
     literals: AhoCorasick,
@@ -71,69 +71,70 @@ impl Triggers {
     }
 }
 
-const DIGIT: u8 = 1;
-/// Between digits of one number.
-const SEPARATOR: u8 = 1 << 1;
-const HEX: u8 = 1 << 2;
-/// Of base64 and of tokens.
-const WORD: u8 = 1 << 3;
+/// By byte: 1 for a digit, all ones for digits and what stands between those of one number, all ones for letters,
+/// digits and signs of base64. Masks instead of branches: this pass sees every byte of a log.
+#[derive(Clone, Copy)]
+struct Class {
+    digit: u32,
+    in_number: u32,
+    in_word: u32,
+}
 
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class { digit: 0, in_number: 0, in_word: 0 }; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        if b.is_ascii_digit() {
-            classes[byte] |= DIGIT;
-        }
-        if b.is_ascii_hexdigit() {
-            classes[byte] |= HEX;
-        }
-        if b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-' | b'=') {
-            classes[byte] |= WORD;
-        }
-        if matches!(b, b' ' | b'-' | b'.' | b'(' | b')' | b'/' | b'+') {
-            classes[byte] |= SEPARATOR;
-        }
+        let is_digit = b.is_ascii_digit();
+        let in_number = is_digit || matches!(b, b' ' | b'-' | b'.' | b'(' | b')' | b'/' | b'+');
+        let in_word = b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-' | b'=');
+        classes[byte] = Class {
+            digit: is_digit as u32,
+            in_number: if in_number { u32::MAX } else { 0 },
+            in_word: if in_word { u32::MAX } else { 0 },
+        };
         byte += 1;
     }
     classes
 };
 
 fn shapes(text: &[u8]) -> u64 {
-    let (mut found, mut digits, mut run, mut dots, mut colons) = (0, 0, 0, 0, 0);
-    for (at, &byte) in text.iter().enumerate() {
+    let (mut digits, mut most_digits, mut word, mut longest_word) = (0u32, 0, 0u32, 0);
+    for &byte in text {
         let class = CLASSES[usize::from(byte)];
-        run = if class & WORD != 0 { run + 1 } else { 0 };
-        if run == LONG {
-            found |= Trigger::Long.bit();
-        }
-        if class & DIGIT != 0 {
-            digits += 1;
-            if digits == 5 {
-                found |= Trigger::Digits.bit();
-            }
-        } else if class & SEPARATOR == 0 {
-            digits = 0;
-        }
-        match byte {
-            b'.' if text.get(at + 1).is_some_and(u8::is_ascii_digit) => {
-                dots += 1;
-                if dots == 3 {
-                    found |= Trigger::Dots.bit();
-                }
-            }
-            b':' | b'-' if text.get(at + 1).is_some_and(|b| b.is_ascii_hexdigit() || *b == b':') => {
-                colons += 1;
-                if colons == 2 {
-                    found |= Trigger::Colons.bit();
-                }
-            }
-            _ if class & HEX == 0 => (dots, colons) = (0, 0),
-            _ => {}
-        }
+        word = word.wrapping_add(1) & class.in_word;
+        digits = (digits + class.digit) & class.in_number;
+        longest_word = longest_word.max(word);
+        most_digits = most_digits.max(digits);
+    }
+    let mut found = 0;
+    if longest_word >= LONG {
+        found |= Trigger::Long.bit();
+    }
+    if most_digits >= 5 {
+        found |= Trigger::Digits.bit();
+    }
+    if near(memchr::memchr_iter(b'.', text).filter(|&at| text.get(at + 1).is_some_and(u8::is_ascii_digit)), 3) {
+        found |= Trigger::Dots.bit();
+    }
+    let is_hex = |at: usize| text.get(at).is_some_and(|byte| byte.is_ascii_hexdigit() || *byte == b':');
+    if near(memchr::memchr2_iter(b':', b'-', text).filter(|&at| is_hex(at + 1)), 2) {
+        found |= Trigger::Colons.bit();
     }
     found
+}
+
+/// Whether `n` of the places lie at most five bytes apart each.
+fn near(places: impl Iterator<Item = usize>, n: usize) -> bool {
+    let (mut count, mut last) = (0, 0);
+    for at in places {
+        count = if count > 0 && at - last <= 5 { count + 1 } else { 1 };
+        last = at;
+        if count == n {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
