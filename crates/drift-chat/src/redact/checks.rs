@@ -163,7 +163,8 @@ pub(super) fn phone(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let is_sum = text[hit.start..].starts_with('+')
         && text[..hit.start].trim_end().ends_with(|c: char| c.is_alphanumeric() || ")]=*/".contains(c))
         && !text[..hit.start].ends_with(char::is_whitespace);
-    ((8..=15).contains(&digits) && !is_sum && stands_alone(text, &hit)).then_some(hit)
+    let in_path = text[..hit.start].ends_with('/') || text[hit.end..].starts_with('/');
+    ((8..=15).contains(&digits) && !is_sum && !in_path && stands_alone(text, &hit)).then_some(hit)
 }
 
 /// The same for numbers in groups without any sign of a phone, which a row of a table may hold as well.
@@ -178,7 +179,7 @@ pub(super) fn grouped_phone(text: &str, hit: Range<usize>) -> Option<Range<usize
     let line = |text: &str| text.split('\n').next().is_some_and(|line| is_number(line.split_whitespace().next()));
     let in_row = is_number(text[..hit.start].rsplit('\n').next().and_then(|line| line.split_whitespace().next_back()))
         || line(&text[hit.end..]);
-    let spaced = text[hit.clone()].contains(' ');
+    let spaced = text[hit.clone()].contains(' ') && !text[hit.clone()].contains('(');
     (digits >= 10 && !(spaced && in_row)).then_some(hit).and_then(|hit| phone(text, hit))
 }
 
@@ -289,8 +290,8 @@ pub(super) fn bare_key(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
         _ => false,
     };
     let goes_on = |c: char| c.is_alphanumeric() || "+/=_-".contains(c);
-    let before = text[..hit.start].trim_end_matches(['=']);
-    let alone = !before.ends_with(goes_on) && !text[hit.end..].starts_with(goes_on);
+    let before = &text[..hit.start];
+    let alone = (!before.ends_with(goes_on) || before.ends_with('=')) && !text[hit.end..].starts_with(goes_on);
     let in_path = before.ends_with(['.', '%', '#']) || before.ends_with("base64,");
     (is_key && mixed && alone && !in_path).then_some(hit)
 }

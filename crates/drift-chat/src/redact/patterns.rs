@@ -129,7 +129,7 @@ pub(super) fn compile() -> Vec<Compiled> {
     let joint = r#"["'`\])*]{0,4}\s{0,3}(?:=>|:=|=|:|(?-u:\b)is(?-u:\b))\s{0,3}["'`*]{0,4}"#;
     let key = format!(
         r"(?i)(?:(?:api|access|secret|auth|private|account|client|shared|master|encryption|signing|subscription|storage|bot|service|refresh|id)[ _-]?(?:access[ _-]?|api[ _-]?)?(?:key|token|secret)s?|secret|token|apikey){joint}([^\s{}]{{12,}})",
-        r#""'`<>&"#
+        r#""'`<>&;,"#
     );
     add(Secret::ApiKey, None, vec!["key", "token", "secret"], &key, assigned_key);
     add(Secret::ApiKey, None, vec!["sig="], r"[?&]sig=([A-Za-z0-9%/+]{40,}(?:=|%3D)?)", always);
@@ -168,7 +168,7 @@ pub(super) fn compile() -> Vec<Compiled> {
     );
 
     // with a country code, an area code in brackets, or grouped as in North America, France or Britain
-    let international = r"(?:\+|(?-u:\b)00)[1-9][0-9]{0,2}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9](?:[ .-]?[0-9]){5,12}";
+    let international = r"(?:\+[1-9][0-9]{0,2}[ .-]?|(?-u:\b)00[1-9][0-9]{0,2}[ .-])(?:\([0-9]{1,4}\)[ .-]?)?[0-9](?:[ .-]?[0-9]){5,12}";
     add(Secret::Phone, digits, Vec::new(), international, phone);
     add(Secret::Phone, digits, Vec::new(), r"(?:(?-u:\b)1[ .-])?\([2-9][0-9]{2}\)[ .-]?[0-9]{3}[ .-][0-9]{4}", nanp);
     add(Secret::Phone, digits, Vec::new(), r"\(0[0-9]{1,4}\)[ .-]?[0-9]{3,4}[ .-]?[0-9]{3,5}", phone);

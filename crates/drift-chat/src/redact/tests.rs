@@ -1,6 +1,10 @@
 use super::*;
 use crate::types::{Explicit, Message, Role, Signal};
 use proptest::prelude::*;
+use std::sync::LazyLock;
+
+static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::default);
+static WITH_NAMES: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(true));
 
 fn chat(texts: &[&str]) -> Chat {
     let message = |text: &&str| Message { role: Role::User, content: text.to_string() };
@@ -15,7 +19,7 @@ fn redacted_with(redactor: &Redactor, texts: &[&str]) -> (Vec<String>, BTreeMap<
 }
 
 fn redacted(texts: &[&str]) -> (Vec<String>, BTreeMap<Secret, u64>) {
-    redacted_with(&Redactor::default(), texts)
+    redacted_with(&REDACTOR, texts)
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn a_second_pass_changes_nothing() {
 
 #[test]
 fn one_number_in_the_whole_run_whatever_the_key() {
-    let redactor = Redactor::default();
+    let redactor = &REDACTOR;
     let texts = ["write to b@x.org", "a@x.org or B@X.org", "+1 (212) 555-0182, 212-555-0182"];
     let run = |key: [u8; 32]| -> Vec<String> {
         let mut pseudonyms = Pseudonyms::new(key);
@@ -101,7 +105,7 @@ fn comments_and_corrected_answers_are_redacted_too() {
         judged(Signal::Thumbs(false), Some("not c@d.de, a@b.de")),
     ];
     let mut chat = Chat { explicit, ..Chat::default() };
-    let hits = Redactor::default().find(&chat);
+    let hits = REDACTOR.find(&chat);
     Pseudonyms::new([7; 32]).replace(&mut chat, &hits);
     assert_eq!(chat.explicit[0].signal, Signal::Edited(Some("write to <EMAIL_1>".into())));
     assert_eq!(chat.explicit[1].comment.as_deref(), Some("not <EMAIL_2>, <EMAIL_1>"));
@@ -111,7 +115,7 @@ fn comments_and_corrected_answers_are_redacted_too() {
 fn names_only_where_asked_for_and_then_in_the_whole_chat() {
     let texts = ["My name is Erika Mustermann.", "Dear Erika, the Dear Sir joke is for Mustermann.", "the erika plant"];
     assert_eq!(redacted(&texts).0, texts);
-    let (texts, counts) = redacted_with(&Redactor::new(true), &texts);
+    let (texts, counts) = redacted_with(&WITH_NAMES, &texts);
     assert_eq!(texts[0], "My name is <NAME_1>.");
     assert_eq!(texts[1], "Dear <NAME_2>, the Dear Sir joke is for <NAME_3>.");
     assert_eq!(texts[2], "the erika plant");
@@ -120,9 +124,9 @@ fn names_only_where_asked_for_and_then_in_the_whole_chat() {
 
 #[test]
 fn a_hostile_text_takes_time_in_proportion_to_its_length() {
-    // counts, not seconds: each of these once made a search start anew at every byte
+    // a search that started anew at every byte would never end here
     for unit in ["a@", "1111 ", "AAAA", "A1b2", "::1", "-----BEGIN PRIVATE KEY-----", "password=", "://a:b", "key: "] {
-        let text = unit.repeat(200_000 / unit.len());
+        let text = unit.repeat(50_000 / unit.len());
         let (texts, _) = redacted(&[&text]);
         assert!(texts[0].len() <= text.len());
     }
@@ -133,7 +137,7 @@ proptest! {
     #[test]
     fn hits_are_ranges_of_the_text(text in "[a-c@.:0-9 +()é-]{0,80}|\\PC{0,80}") {
         let chat = chat(&[&text]);
-        let hits = Redactor::new(true).find(&chat).remove(0);
+        let hits = WITH_NAMES.find(&chat).remove(0);
         let mut from = 0;
         for hit in hits {
             prop_assert!(hit.range.start >= from && hit.range.start < hit.range.end);
