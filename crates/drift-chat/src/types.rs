@@ -141,6 +141,9 @@ pub struct Case {
     pub evidence: Option<Evidence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
+    /// Which turn the feedback is, as [`crate::turn_key`] writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A preference pair in TRL's conversational format, own keys optional on input.

@@ -9,7 +9,7 @@ use crate::config::sections::Precision;
 use crate::files::must_exist;
 use crate::interrupt::{self, Interrupted};
 use crate::talk::{Color, Level, Talk, one_line, say};
-use crate::{demo, doctor, iterate, report};
+use crate::{demo, doctor, forget, iterate, report, review};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use drift_kernels::Isa;
@@ -66,6 +66,10 @@ enum Command {
     Score(score::Options),
     /// Answer one prompt, on stdout
     Generate(generate::Options),
+    /// Look at found cases one by one on a local page and correct their labels
+    Review(review::Options),
+    /// Take a user's conversations, or one, out of every file of a run
+    Forget(forget::Options),
     /// Write the report of a run folder, finished or not
     Report {
         /// The run folder
@@ -197,6 +201,8 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
         Command::Train(options) => single::train(&options, talk)?,
         Command::Score(options) => score::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
+        Command::Review(options) => review::run(&options, talk)?,
+        Command::Forget(options) => forget::run(&options, talk)?,
         Command::Report { run } => {
             if run.is_dir() && !run.join("run.json").is_file() {
                 bail!("{}: has no run.json, expected a run folder; hint: `drift run` makes one", run.display());

@@ -28,7 +28,7 @@ pub struct File {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Source {
     /// Chat logs, to be searched for dissatisfied turns.
-    Logs { files: Vec<PathBuf>, redact: bool },
+    Logs { files: Vec<PathBuf>, redact: bool, redact_names: bool },
     /// Cases found elsewhere: rows of the paper's DSAT file, and pair files for the warm start.
     Cases { files: Vec<PathBuf>, seed_pairs: Vec<PathBuf> },
 }
@@ -92,7 +92,8 @@ impl File {
         let resolve = |paths: Vec<PathBuf>| paths.into_iter().map(|path| base.join(path)).collect::<Vec<_>>();
         let source = match (logs.files.is_empty(), cases.files.is_empty()) {
             (false, true) if cases.seed_pairs.is_empty() => {
-                Some(Source::Logs { files: resolve(logs.files), redact: logs.redact })
+                let Logs { files, redact, redact_names } = logs;
+                Some(Source::Logs { files: resolve(files), redact, redact_names })
             }
             (true, false) => Some(Source::Cases { files: resolve(cases.files), seed_pairs: resolve(cases.seed_pairs) }),
             (false, _) => {
@@ -176,7 +177,9 @@ impl Config {
     /// As a file that shows every setting, with the paths resolved.
     pub fn to_file(&self) -> File {
         let (logs, cases) = match self.source.clone() {
-            Some(Source::Logs { files, redact }) => (Logs { files, redact }, Cases::default()),
+            Some(Source::Logs { files, redact, redact_names }) => {
+                (Logs { files, redact, redact_names }, Cases::default())
+            }
             Some(Source::Cases { files, seed_pairs }) => (Logs::default(), Cases { files, seed_pairs }),
             None => Default::default(),
         };

@@ -4,7 +4,7 @@ use crate::cli::{ModelArgs, Settings};
 use crate::config::Source;
 use crate::files::{hash_path, read_jsonl};
 use crate::policy::{Policy, chat_format};
-use crate::run_folder::{Manifest, RunFolder, Stage};
+use crate::run_folder::{Manifest, RunFolder, Stage, run_root};
 use crate::stages::{self, detect, sample};
 use crate::talk::Talk;
 use anyhow::Result;
@@ -23,6 +23,9 @@ pub struct Detect {
     /// Keep e-mail addresses, phone numbers, keys and the like as they are
     #[arg(long)]
     no_redact: bool,
+    /// Replace names of persons too, where a text introduces them
+    #[arg(long, conflicts_with = "no_redact")]
+    redact_names: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -82,12 +85,17 @@ pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
     if !options.settings.given() {
         config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
     }
-    let source = Source::Logs { files: options.logs.clone(), redact: !options.no_redact };
-    let inputs = detect::inputs(&source)?;
-    let stage_config = json!({ "detect": config.detect, "redact": !options.no_redact, "seed": config.seed });
+    let (redact, redact_names) = (!options.no_redact, options.redact_names);
+    let source = Source::Logs { files: options.logs.clone(), redact, redact_names };
+    let root = run_root(&options.out);
+    let mut inputs = detect::inputs(&source)?;
+    inputs.extend(detect::own_inputs(&root)?);
+    let stage_config =
+        json!({ "detect": config.detect, "redact": redact, "redact_names": redact_names, "seed": config.seed });
     let format = config.model.as_deref().map(chat_format).transpose()?;
     alone(&options.out, "detect", stage_config, &inputs, talk, |stage| {
-        let job = detect::Job { source: &source, settings: &config.detect, seed: config.seed, format: format.as_ref() };
+        let (settings, format) = (&config.detect, format.as_ref());
+        let job = detect::Job { source: &source, settings, seed: config.seed, format, root: &root };
         detect::run(stage, &job, talk)
     })
 }
@@ -165,8 +173,8 @@ fn alone(
     run: impl FnOnce(&Stage) -> Result<Manifest>,
 ) -> Result<()> {
     // A folder within a run belongs to the run: not while another process works there.
-    let around = out.ancestors().skip(1).find(|folder| folder.join("run.json").is_file());
-    let _around = around.map(RunFolder::open).transpose()?;
+    let around = Some(run_root(out)).filter(|root| root != out);
+    let _around = around.as_deref().map(RunFolder::open).transpose()?;
     let folder = RunFolder::open(out)?;
     let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
     let stage = Stage::new(folder.root().to_path_buf(), name, config, &inputs);

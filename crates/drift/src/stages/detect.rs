@@ -6,20 +6,23 @@ use crate::config::Source;
 use crate::config::sections::Detect;
 use crate::files::{hash_file, must_exist, write_json};
 use crate::interrupt;
+use crate::privacy::{self, Privacy, Who};
+use crate::review::corrections::{self, Corrections};
 use crate::run_folder::{Counts, Manifest, Stage};
 use crate::seeds::subset;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
 use drift_chat::{
-    Case, Chat, Message, Pair, ReadReport, Redactor, Seen, Split, content_id, conversation_of, read_cases, read_logs,
-    read_pairs, split_of, write_jsonl,
+    Case, Chat, Message, Pair, Pseudonyms, ReadReport, Redactor, Seen, Split, content_id, conversation_of, read_cases,
+    read_logs, read_pairs, split_of, write_jsonl,
 };
-use drift_feedback::{Detector, Funnel, Harvester, Label, Limits};
+use drift_feedback::{Detector, Funnel, Harvester, Label, Limits, SetAside, Unpaired};
 use drift_text::{ChatFormat, CompletionMode};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 /// Chats that are labelled at once, on all threads.
 const BATCH: usize = 512;
@@ -33,6 +36,8 @@ pub struct Job<'a> {
     pub seed: u64,
     /// Counts tokens for the limits of `[detect]`; without it there are none.
     pub format: Option<&'a ChatFormat>,
+    /// Of the run, where corrections and the list of the forgotten lie.
+    pub root: &'a Path,
 }
 
 /// Names and hashes of the source's files, as inputs of the stage.
@@ -51,17 +56,28 @@ pub fn inputs(source: &Source) -> Result<Vec<(&str, String)>> {
     files.into_iter().map(|file| Ok((file.to_str().unwrap_or("a file"), hash(file)?))).collect()
 }
 
+/// Names and hashes of what people added to the run folder: corrected labels, and who is to be forgotten.
+pub fn own_inputs(root: &Path) -> Result<Vec<(&'static str, String)>> {
+    let there = [corrections::FILE, privacy::FORGOTTEN].into_iter().filter(|file| root.join(file).is_file());
+    there.map(|file| Ok((file, hash_file(&root.join(file))?))).collect()
+}
+
 /// What was found, before subsets are drawn.
 #[derive(Default)]
 struct Found {
     cases: Vec<Case>,
     seed_pairs: Vec<Pair>,
     labels: Vec<Label>,
+    unpaired: Vec<Unpaired>,
+    set_aside: Vec<SetAside>,
     counts: Counts,
     /// From chats to cases; absent where the cases were given.
     funnel: Option<Funnel>,
     redacted: BTreeMap<String, u64>,
     read: Option<ReadReport>,
+    /// By conversation, for those chats whose log names the user: a hash of the user, and the user's side.
+    users: BTreeMap<String, String>,
+    by_user: HashMap<String, Split>,
 }
 
 /// `funnel.json`: what became of the chats, turn by turn.
@@ -75,12 +91,16 @@ struct Account<'a> {
 pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     stage.begin(&[])?;
     let mut found = match job.source {
-        Source::Logs { files, redact } => job.search(files, *redact, talk)?,
+        Source::Logs { files, redact, redact_names } => {
+            job.search(files, redact.then(|| Redactor::new(*redact_names)), talk)?
+        }
         Source::Cases { files, seed_pairs } => job.take(files, seed_pairs)?,
     };
     job.split(&mut found);
     job.limit(&mut found)?;
-    let Found { mut cases, mut seed_pairs, labels, mut counts, funnel, redacted, read } = found;
+    let Found {
+        mut cases, mut seed_pairs, labels, mut counts, funnel, redacted, read, users, unpaired, set_aside, ..
+    } = found;
     let settings = job.settings;
     let draw = |purpose, held_out, train| if purpose == Split::HeldOut { held_out } else { train };
     let before = (cases.len(), seed_pairs.len());
@@ -99,12 +119,22 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     count(&mut counts.dropped, "case_not_in_subset", before.0 - kept_cases.len());
     count(&mut counts.dropped, "seed_pair_not_in_subset", before.1 - kept_pairs.len());
     count(&mut counts.noted, "seed_pairs", kept_pairs.len());
+    count(&mut counts.noted, "unpaired", unpaired.len());
     counts.out = kept_cases.len();
     write_jsonl(&stage.path("cases.jsonl"), &kept_cases)?;
     write_jsonl(&stage.path("seed_pairs.jsonl"), &kept_pairs)?;
     write_jsonl(&stage.path("labels.jsonl"), &labels)?;
     write_json(&stage.path("funnel.json"), &Account { funnel: &funnel, redacted: &redacted, read: &read })?;
-    stage.finish(counts, &["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "funnel.json"])
+    write_jsonl(&stage.path("unpaired.jsonl"), &unpaired)?;
+    write_jsonl(&stage.path("set_aside.jsonl"), &set_aside)?;
+    let mut outputs =
+        vec!["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "unpaired.jsonl", "set_aside.jsonl", "funnel.json"];
+    if !users.is_empty() {
+        let row = |(conversation, user)| json!({ "conversation": conversation, "user": user });
+        write_jsonl(&stage.path(privacy::USERS), users.into_iter().map(row))?;
+        outputs.push(privacy::USERS);
+    }
+    stage.finish(counts, &outputs)
 }
 
 fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
@@ -114,38 +144,69 @@ fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
 }
 
 impl Job<'_> {
-    fn search(&self, files: &[PathBuf], redact: bool, talk: &Talk) -> Result<Found> {
-        let (detector, redactor) = (Detector::new(), redact.then(Redactor::new));
-        let mut harvester = Harvester::new(Limits::default());
+    fn search(&self, files: &[PathBuf], redactor: Option<Redactor>, talk: &Talk) -> Result<Found> {
+        let detector = Detector::new();
+        let mut pseudonyms = Pseudonyms::new(privacy::random()?);
+        let mut privacy = Privacy::open(self.root)?;
+        let corrections = Corrections::read(self.root)?;
+        let settings = self.settings;
+        let mut harvester = Harvester::new(Limits {
+            prompt: settings.max_prompt_chars,
+            answer: settings.max_answer_chars,
+            near_duplicate: settings.near_duplicate,
+            set_aside: settings.set_aside,
+            languages: settings.languages.clone(),
+        });
         let mut found = Found::default();
         let mut batch: Vec<Chat> = Vec::with_capacity(BATCH);
         let mut label = |batch: &mut Vec<Chat>, found: &mut Found| {
-            let labelled: Vec<(Chat, Vec<Label>, BTreeMap<_, u64>)> = std::mem::take(batch)
-                .into_par_iter()
-                .map(|mut chat| {
-                    // First: the labels point at bytes of the text as it is kept.
-                    let replaced = redactor.as_ref().map(|redactor| redactor.redact(&mut chat)).unwrap_or_default();
-                    let labels = detector.label(&chat);
-                    (chat, labels, replaced)
-                })
-                .collect();
-            for (chat, labels, replaced) in labelled {
-                let confident =
-                    |label: &&Label| !label.label.is_dsat() || f64::from(label.dsat) >= self.settings.min_confidence;
-                let sure: Vec<Label> = labels.iter().filter(confident).cloned().collect();
-                count(&mut found.counts.dropped, "low_confidence", labels.len() - sure.len());
+            let mut chats = std::mem::take(batch);
+            // First: the labels point at bytes of the text as it is kept. Numbers are given in the log's order.
+            if let Some(redactor) = &redactor {
+                let hits: Vec<_> = chats.par_iter().map(|chat| redactor.find(chat)).collect();
+                for (chat, hits) in chats.iter_mut().zip(&hits) {
+                    for (kind, n) in pseudonyms.replace(chat, hits) {
+                        *found.redacted.entry(name_of(&kind)).or_default() += n;
+                    }
+                }
+            }
+            let labelled: Vec<Vec<Label>> = chats.par_iter().map(|chat| detector.label(chat)).collect();
+            for (chat, mut labels) in chats.into_iter().zip(labelled) {
+                let mut sure = Vec::with_capacity(labels.len());
+                for label in &mut labels {
+                    let corrected = corrections.apply(label);
+                    let confident = !label.label.is_dsat() || f64::from(label.dsat) >= self.settings.min_confidence;
+                    match (corrected, confident) {
+                        (None, false) => found.counts.drop("low_confidence"),
+                        _ => sure.push(label.clone()),
+                    }
+                    if let Some(what) = corrected {
+                        found.counts.note(what);
+                    }
+                }
                 let harvest = harvester.add(&chat, &sure);
                 found.cases.extend(harvest.cases);
                 found.seed_pairs.extend(harvest.seed_pairs);
+                found.unpaired.extend(harvest.unpaired);
+                found.set_aside.extend(harvest.set_aside);
                 found.labels.extend(labels);
-                for (kind, n) in replaced {
-                    *found.redacted.entry(format!("{kind:?}").to_lowercase()).or_default() += n;
-                }
             }
         };
         let bar = talk.bar("detecting", 0, Unit::Bytes);
         let mut on_chat = |chat: Chat| {
-            batch.push(chat);
+            match () {
+                () if chat.opted_out => found.counts.drop("record_opted_out"),
+                () if privacy.is_forgotten(&chat) => found.counts.drop("record_forgotten"),
+                () => {
+                    if let Some(user) = &chat.user {
+                        let conversation = conversation_of(&chat.id).to_string();
+                        let side = split_of(&format!("user {user}"), self.seed, self.settings.held_out);
+                        found.by_user.insert(conversation.clone(), side);
+                        found.users.insert(conversation, privacy.hash(Who::User(user)));
+                    }
+                    batch.push(chat);
+                }
+            }
             if batch.len() == BATCH {
                 label(&mut batch, &mut found);
             }
@@ -158,6 +219,12 @@ impl Job<'_> {
         label(&mut batch, &mut found);
         bar.finish_and_clear();
         interrupt::check()?;
+        if !found.users.is_empty() {
+            privacy.keep_salt()?;
+        }
+        for (kind, n) in &found.redacted {
+            count(&mut found.counts.noted, &format!("redacted_{kind}"), *n as usize);
+        }
         self.tell_damage(&read, talk);
         let damaged: u64 = read.skipped.values().sum();
         found.counts.r#in = (read.chats + damaged) as usize;
@@ -231,12 +298,15 @@ impl Job<'_> {
         Ok(found)
     }
 
-    /// By conversation; a record without one is its own. Prompts of the held-out side leave the trained
+    /// By user where the log names one, else by conversation; a record without one is its own. Prompts of the held-out side leave the trained
     /// side, whatever conversation they come from.
     fn split(&self, found: &mut Found) {
+        let users = std::mem::take(&mut found.by_user);
         let split = |conversation: &str, id: &str| {
             let name = if conversation.is_empty() { id } else { conversation };
-            (name.to_string(), split_of(name, self.seed, self.settings.held_out))
+            // all that one person said is on one side
+            let side = users.get(name).copied();
+            (name.to_string(), side.unwrap_or_else(|| split_of(name, self.seed, self.settings.held_out)))
         };
         let mut held_out: HashSet<String> = HashSet::new();
         for case in &mut found.cases {
@@ -253,11 +323,18 @@ impl Job<'_> {
                 held_out.insert(content_id(&[&pair.prompt]));
             }
         }
+        for row in &mut found.unpaired {
+            let (name, side) = split(conversation_of(&row.conversation), &row.key);
+            (row.conversation, row.split) = (name, Some(side));
+        }
         let clean =
             |split, prompt: &[Message]| split != Some(Split::Train) || !held_out.contains(&content_id(&[prompt]));
         let before = (found.cases.len(), found.seed_pairs.len());
         found.cases.retain(|case| clean(case.split, &case.prompt));
         found.seed_pairs.retain(|pair| clean(pair.split, &pair.prompt));
+        let unpaired = found.unpaired.len();
+        found.unpaired.retain(|row| clean(row.split, &row.prompt));
+        count(&mut found.counts.dropped, "unpaired_prompt_is_held_out", unpaired - found.unpaired.len());
         count(&mut found.counts.dropped, "case_prompt_is_held_out", before.0 - found.cases.len());
         count(&mut found.counts.dropped, "seed_pair_prompt_is_held_out", before.1 - found.seed_pairs.len());
     }
