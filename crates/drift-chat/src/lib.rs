@@ -2,25 +2,30 @@
 //!
 //! Nothing here knows a model or a network.
 
+mod assemble;
 mod cases;
 mod dedupe;
 mod error;
 mod formats;
 mod ids;
+mod input;
 mod pairs;
+mod parquet_rows;
 mod read;
 mod records;
 mod redact;
 mod rows;
+mod table;
 mod types;
 
 pub use cases::read_cases;
 pub use dedupe::Seen;
 pub use error::Error;
-pub use formats::Format;
+pub use formats::{Columns, Format, KeptOut};
 pub use ids::{case_id, content_id, conversation_of, pair_id, split_of};
+pub use input::{STDIN, expand_logs};
 pub use pairs::read_pairs;
-pub use read::{Cut, MAX_RECORD_BYTES, ReadReport, Reason, Skipped, read_logs};
+pub use read::{Cut, Entry, LogReader, MAX_RECORD_BYTES, ReadReport, Reason, Skipped, read_logs};
 pub use redact::{Redactor, Secret};
 pub use rows::write_jsonl;
 pub use types::{Case, Chat, Evidence, Explicit, Message, Pair, Role, Signal, Source, Split, UserPreference};

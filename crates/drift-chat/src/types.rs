@@ -85,6 +85,8 @@ pub enum Signal {
     Reworded,
     /// Somebody replaced the answer, by this text where the log has it.
     Edited(Option<String>),
+    /// Nothing but the comment.
+    Commented,
     /// Labels of an annotator who read the turn after the answer; both false: looked at, none found.
     Annotated { dsat: bool, sat: bool },
 }
@@ -132,7 +134,7 @@ pub struct Case {
 }
 
 /// A preference pair in TRL's conversational format, own keys optional on input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     #[serde(default)]
     pub id: String,

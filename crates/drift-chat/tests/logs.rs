@@ -187,7 +187,7 @@ fn files_that_are_no_log_are_one_line_errors() {
         (b"", "an empty file"),
         (b" \n", "white space"),
         (b"\x7fELF\0\0\0", "binary"),
-        (b"\x1f\x8b\x08\0", "gzip"),
+        (b"\x1f\x8b\x08\0", "cannot be unpacked"),
         (b"hello world\n", "no JSON"),
         (b"[1, 2, 3]", "no known chat format"),
         (b"{\"a\": 1}\n{\"a\": 2}\n", "no known chat format"),
