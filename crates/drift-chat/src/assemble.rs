@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use blake3::Hasher;
 
-use crate::formats::{Counts, Draft, KeptOut, Mark, Node, Parsed, Place, Row, Score, branches, keep_out};
+use crate::formats::{Counts, Draft, KeptOut, Mark, Node, Parsed, Place, Row, Score, Told, branches, keep_out};
 use crate::ids::{BRANCH, content_id, pair_id};
 use crate::read::{Entry, MAX_RECORD_BYTES, ReadReport, Reason};
 use crate::types::{Chat, Explicit, Message, Pair, Role, Signal, Source};
@@ -117,7 +117,7 @@ impl Assembler {
             return;
         }
         let mut kept_out = Counts::new();
-        for mut draft in branches(&open.nodes, None, &mut kept_out) {
+        for mut draft in branches(&open.nodes, Told::ByMany, &mut kept_out) {
             draft.id = match &open.place {
                 Place::In(id) => Some(id.clone()),
                 Place::First | Place::Next => None,

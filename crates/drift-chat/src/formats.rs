@@ -237,7 +237,7 @@ impl Parsed {
     }
 }
 
-pub(crate) use tree::{Node, branches};
+pub(crate) use tree::{Node, Told, branches};
 
 /// The keys that tell the formats apart.
 #[derive(Deserialize)]

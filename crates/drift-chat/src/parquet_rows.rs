@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::SerializedFileReader;
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
@@ -25,7 +25,6 @@ pub(crate) struct ParquetRows {
 impl ParquetRows {
     pub fn open(file: File, max_record: usize) -> io::Result<ParquetRows> {
         let reader = SerializedFileReader::new(file).map_err(io::Error::other)?;
-        let _ = reader.metadata();
         let rows = RowIter::from_file_into(Box::new(reader));
         Ok(ParquetRows { rows, max_record, number: 0, finished: false })
     }
@@ -41,14 +40,17 @@ impl ParquetRows {
             return Ok(None);
         }
         let byte = self.number;
+        let Some(row) = self.rows.next() else {
+            self.finished = true;
+            return Ok(None);
+        };
         self.number += 1;
-        Ok(match self.rows.next() {
-            None => None,
-            Some(Err(_)) => {
+        Ok(match row {
+            Err(_) => {
                 self.finished = true;
                 Some(Item::Broken { byte })
             }
-            Some(Ok(row)) => {
+            Ok(row) => {
                 let bytes = serde_json::to_vec(&object(&row, 0)).map_err(io::Error::other)?;
                 Some(match bytes.len() > self.max_record {
                     true => Item::TooLarge { byte },

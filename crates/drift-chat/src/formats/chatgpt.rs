@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Counts, Id, KeptOut, Node, Parsed, branches, from_slice, keep_out, role};
+use super::{Counts, Id, KeptOut, Node, Parsed, Told, branches, from_slice, keep_out, role};
 use crate::read::Reason;
 use crate::types::{Message, Role};
 
@@ -65,7 +65,8 @@ pub(super) fn parse(record: &[u8]) -> Result<Parsed, Reason> {
     nodes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let nodes: Vec<Node> = nodes.into_iter().map(|(_, node)| node).collect();
     let id = row.conversation_id.or(row.id).and_then(Id::text);
-    parsed.chats = branches(&nodes, row.current_node.as_deref(), &mut parsed.kept_out);
+    let told = Told::ByUser { current: row.current_node.as_deref() };
+    parsed.chats = branches(&nodes, told, &mut parsed.kept_out);
     for chat in &mut parsed.chats {
         chat.id.clone_from(&id);
     }

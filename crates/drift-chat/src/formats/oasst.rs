@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Counts, KeptOut, Mark, Node, Parsed, Place, Row, Score, branches, from_slice, keep_out, role};
+use super::{Counts, KeptOut, Mark, Node, Parsed, Place, Row, Score, Told, branches, from_slice, keep_out, role};
 use crate::read::Reason;
 use crate::types::{Message, Pair, Role, Signal};
 
@@ -36,7 +36,7 @@ pub(super) fn parse_tree(record: &[u8]) -> Result<Parsed, Reason> {
     let mut parsed = Parsed::default();
     let mut nodes = Vec::new();
     flatten(&tree.prompt, None, &mut nodes, &mut parsed.kept_out)?;
-    parsed.chats = branches(&nodes, None, &mut parsed.kept_out);
+    parsed.chats = branches(&nodes, Told::ByMany, &mut parsed.kept_out);
     for chat in &mut parsed.chats {
         chat.id = Some(tree.message_tree_id.clone());
     }

@@ -22,13 +22,22 @@ pub(crate) struct Node {
     pub on_answer: Vec<Mark>,
 }
 
-/// Every path from a root to a leaf, the one that ends at `current` first. Where an answer has
-/// later siblings under the same user message, the user had it regenerated; where a user message
-/// has later siblings and its answer nothing below, the user went back and reworded the request.
+/// Who wrote the branches of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told<'a> {
+    /// One user, who went back; the branch through this node is the one that is shown. Where an
+    /// answer has later siblings under the same user message, the user had it regenerated; where a
+    /// user message has later siblings and its answer nothing below, the user reworded the request.
+    ByUser { current: Option<&'a str> },
+    /// Several people, who wrote alternatives: nobody went back.
+    ByMany,
+}
+
+/// Every path from a root to a leaf, the one that is shown first.
 ///
 /// `nodes` in the order of writing, parents anywhere; where none names a parent, each follows the
 /// one before. Nodes on a cycle are counted as kept out.
-pub(crate) fn branches(nodes: &[Node], current: Option<&str>, kept_out: &mut Counts) -> Vec<Draft> {
+pub(crate) fn branches(nodes: &[Node], told: Told, kept_out: &mut Counts) -> Vec<Draft> {
     let is_chain = nodes.iter().all(|node| node.parent.is_none());
     let tree = Tree::new(nodes);
     let mut reached = nodes.len();
@@ -39,6 +48,10 @@ pub(crate) fn branches(nodes: &[Node], current: Option<&str>, kept_out: &mut Cou
         tree.paths(&mut reached, kept_out)
     };
     keep_out(kept_out, KeptOut::Branches, nodes.len().saturating_sub(reached));
+    let current = match told {
+        Told::ByUser { current } => current,
+        Told::ByMany => None,
+    };
     // the current node may have children that were never shown: the branch through it is the one
     let is_current =
         |path: &[usize]| current.is_some_and(|id| path.iter().rev().any(|&at| nodes[at].id.as_deref() == Some(id)));
@@ -60,7 +73,7 @@ pub(crate) fn branches(nodes: &[Node], current: Option<&str>, kept_out: &mut Cou
             draft.messages.push(message.clone());
             draft.names.extend(node.id.iter().map(|id| (id.clone(), index)));
             draft.marks.extend(node.marks.iter().map(|mark| Mark { message: index, ..mark.clone() }));
-            let deed = if is_chain { None } else { tree.deed(at) };
+            let deed = if is_chain || told == Told::ByMany { None } else { tree.deed(at) };
             draft.marks.extend(deed.map(|signal| Mark {
                 message: index,
                 name: String::new(),
@@ -179,7 +192,7 @@ mod tests {
             };
             draft.marks.iter().map(signal).collect()
         };
-        let drafts = branches(nodes, Some(current), &mut Counts::new());
+        let drafts = branches(nodes, Told::ByUser { current: Some(current) }, &mut Counts::new());
         drafts.iter().map(|draft| (texts(draft), draft.repeated, signals(draft))).collect()
     }
 
@@ -217,7 +230,7 @@ mod tests {
     fn cycles_and_monsters_end() {
         let cycle = [node("a", "b", USER), node("b", "a", ANSWER), node("u", "", USER)];
         let mut kept_out = Counts::new();
-        assert_eq!(branches(&cycle, None, &mut kept_out).len(), 1);
+        assert_eq!(branches(&cycle, Told::ByMany, &mut kept_out).len(), 1);
         assert_eq!(kept_out[&KeptOut::Branches], 2);
         // a chain with a leaf at every step would unfold into a square
         let mut chain = vec![node("0", "", USER)];
@@ -226,7 +239,7 @@ mod tests {
             chain.push(node(&format!("leaf {at}"), &(at - 1).to_string(), USER));
         }
         let mut kept_out = Counts::new();
-        let drafts = branches(&chain, None, &mut kept_out);
+        let drafts = branches(&chain, Told::ByMany, &mut kept_out);
         let messages: usize = drafts.iter().map(|draft| draft.messages.len()).sum();
         assert!(messages <= MOST_MESSAGES && drafts.len() <= MOST_BRANCHES);
         assert_eq!(drafts.len() as u64 + kept_out[&KeptOut::Branches], 5000);
