@@ -1,14 +1,15 @@
 //! From what single records gave to whole chats: rows of one conversation are joined, branches and
 //! ids settled, feedback that came apart is brought to its answer, scores get a scale.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use blake3::Hasher;
 
-use crate::formats::{Counts, Draft, KeptOut, Mark, Node, Parsed, Place, Row, Score, Told, branches, keep_out};
+use crate::formats::{Counts, Draft, KeptOut, Mark, Node, Parsed, Place, Row, Told, branches, keep_out};
 use crate::ids::{BRANCH, content_id, pair_id};
 use crate::read::{Entry, MAX_RECORD_BYTES, ReadReport, Reason};
-use crate::types::{Chat, Explicit, Message, Pair, Role, Signal, Source};
+use crate::scale::{Scale, Scales};
+use crate::types::{Chat, Explicit, Message, Pair, Role, Source};
 
 /// So many beginnings of conversations are remembered, and as many older ones.
 const REMEMBERED: usize = 1 << 19;
@@ -35,8 +36,8 @@ struct Open {
 }
 
 impl Assembler {
-    pub fn new(scale: Option<(f64, f64)>) -> Assembler {
-        let scales = Scales { forced: scale, seen: HashMap::new(), fixed: BTreeMap::new() };
+    pub fn new(scale: Option<Scale>) -> Assembler {
+        let scales = Scales::new(scale);
         let (beginnings, feedback) = (Beginnings::default(), HashMap::new());
         Assembler { scales, beginnings, feedback, waiting: 0, open: None }
     }
@@ -54,7 +55,7 @@ impl Assembler {
         // rows of feedback alone: wait for the rest of them
         if batch.iter().any(|parsed| parsed.row.is_some() || !parsed.chats.is_empty()) {
             self.scales.settle();
-            report.scales.clone_from(&self.scales.fixed);
+            report.scales.clone_from(self.scales.fixed());
         }
     }
 
@@ -182,44 +183,6 @@ fn complete(pair: &mut Pair) {
     }
 }
 
-/// The scale of each kind of score, from the first batch that has it.
-struct Scales {
-    forced: Option<(f64, f64)>,
-    seen: HashMap<String, (f64, f64)>,
-    fixed: BTreeMap<String, (f64, f64)>,
-}
-
-impl Scales {
-    fn see(&mut self, mark: &Mark) {
-        let Score::Number(value) = mark.score else { return };
-        if !self.fixed.contains_key(&mark.name) {
-            let (min, max) = self.seen.entry(mark.name.clone()).or_insert((value, value));
-            (*min, *max) = (min.min(value), max.max(value));
-        }
-    }
-
-    fn settle(&mut self) {
-        for (name, (min, max)) in self.seen.drain() {
-            self.fixed.insert(name, self.forced.unwrap_or_else(|| usual_scale(min, max)));
-        }
-    }
-
-    fn signal(&self, name: &str, score: Score) -> Option<Signal> {
-        let value = match score {
-            Score::Signal(signal) => return Some(signal),
-            Score::Number(value) => value,
-        };
-        let (min, max) = *self.fixed.get(name)?;
-        (min..=max).contains(&value).then_some(Signal::Rating { value, min, max })
-    }
-}
-
-/// The smallest usual scale that holds both.
-fn usual_scale(min: f64, max: f64) -> (f64, f64) {
-    let usual = [(0.0, 1.0), (-1.0, 1.0), (1.0, 5.0), (0.0, 5.0), (1.0, 10.0), (0.0, 10.0), (0.0, 100.0)];
-    usual.into_iter().find(|(low, high)| *low <= min && max <= *high).unwrap_or((min, max))
-}
-
 /// Hashes of the beginnings of conversations, the latest two times [`REMEMBERED`].
 #[derive(Default)]
 struct Beginnings {
@@ -251,22 +214,6 @@ impl Beginnings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_scale_is_the_smallest_usual_one() {
-        let cases = [
-            ((0.0, 1.0), (0.0, 1.0)),
-            ((-1.0, 1.0), (-1.0, 1.0)),
-            ((2.0, 4.0), (1.0, 5.0)),
-            ((0.0, 3.0), (0.0, 5.0)),
-            ((1.0, 7.5), (1.0, 10.0)),
-            ((0.0, 55.0), (0.0, 100.0)),
-            ((-3.0, 700.0), (-3.0, 700.0)),
-        ];
-        for ((min, max), expected) in cases {
-            assert_eq!(usual_scale(min, max), expected, "{min} to {max}");
-        }
-    }
 
     #[test]
     fn growing_conversations_repeat_their_beginning() {

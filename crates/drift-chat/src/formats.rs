@@ -32,8 +32,8 @@ use crate::read::Reason;
 use crate::types::{Message, Pair, Role, Signal};
 
 /// What a log's records look like. docs/formats.md has a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "&'static str")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum Format {
     /// `{id, conversations: [{from, value}]}`
     ShareGpt,
@@ -123,6 +123,14 @@ impl Format {
 impl From<Format> for &'static str {
     fn from(format: Format) -> &'static str {
         format.name()
+    }
+}
+
+impl TryFrom<String> for Format {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Format, String> {
+        name.parse()
     }
 }
 

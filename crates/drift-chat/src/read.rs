@@ -16,6 +16,7 @@ use crate::formats::{Columns, Counts, Format, Parsed};
 use crate::input::{Input, Packing, Progress, STDIN};
 use crate::parquet_rows::{self, ParquetRows};
 use crate::records::{Item, Record, Records};
+use crate::scale::Scale;
 use crate::table::{self, Table};
 use crate::types::{Chat, Pair};
 
@@ -79,8 +80,8 @@ pub struct ReadReport {
     pub cuts: Vec<Cut>,
     /// What the formats leave out of the chats.
     pub kept_out: Counts,
-    /// From worst to best, by the name of the score.
-    pub scales: BTreeMap<String, (f64, f64)>,
+    /// By the name of the score.
+    pub scales: BTreeMap<String, Scale>,
 }
 
 impl ReadReport {
@@ -100,13 +101,14 @@ pub enum Entry {
 }
 
 /// How logs are read. The default: every format is told by its content.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LogReader {
+    /// Of every file.
     pub format: Option<Format>,
     /// What the columns of a table are; the format is [`Format::Columns`] then.
     pub columns: Option<Columns>,
     /// Worst and best of every score that is a number.
-    pub scale: Option<(f64, f64)>,
+    pub scale: Option<Scale>,
 }
 
 /// Hands every chat of `paths` to `on_chat`, in order; `Break` stops reading. `progress` gets

@@ -72,6 +72,22 @@ pub struct Explicit {
     pub comment: Option<String>,
 }
 
+impl Signal {
+    /// Good (true) or bad. `None`: neither, both, or for a detector to weigh.
+    pub fn verdict(&self) -> Option<bool> {
+        match *self {
+            Signal::Thumbs(up) => Some(up),
+            Signal::Rating { value, min, max } => {
+                let middle = (min + max) / 2.0;
+                (value != middle).then_some(value > middle)
+            }
+            Signal::Edited(_) => Some(false),
+            Signal::Annotated { dsat, sat } => (dsat != sat).then_some(sat),
+            Signal::Regenerated | Signal::Reworded | Signal::Commented => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {

@@ -5,7 +5,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use drift_chat::{Chat, Columns, Entry, Format, KeptOut, LogReader, Message, Pair, ReadReport, Reason, Role, Signal};
+use drift_chat::{
+    Chat, Columns, Entry, Format, KeptOut, LogReader, Message, Pair, ReadReport, Reason, Role, Scale, Signal,
+};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -218,10 +220,10 @@ fn feedback_in_a_file_of_its_own_finds_its_answers() {
         assert_eq!(lines, expected);
         let expected = [(KeptOut::ToolMessages, 1), (KeptOut::OtherScores, 1), (KeptOut::FeedbackWithoutAnswer, 1)];
         assert_eq!(kept_out(&report), expected);
-        assert_eq!(report.scales["user_rating"], (1.0, 5.0));
+        assert_eq!(report.scales["user_rating"], Scale { min: 1.0, max: 5.0 });
     }
     // a scale that is given wins, and what lies outside of it is counted
-    let reader = LogReader { scale: Some((0.0, 4.0)), ..LogReader::default() };
+    let reader = LogReader { scale: Some(Scale { min: 0.0, max: 4.0 }), ..LogReader::default() };
     let (_, report) = read(&reader, &["tensorzero.jsonl", "tensorzero_feedback.jsonl"]);
     assert_eq!(report.kept_out[&KeptOut::ScoresOutsideScale], 1);
 }

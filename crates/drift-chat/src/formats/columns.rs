@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::feedback::score;
@@ -13,7 +14,8 @@ use crate::types::{Message, Role, Signal};
 
 /// Which column (or key; `a.b` for a key within a key) holds what. Written as
 /// `conversation=chat,role=who,content=text`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Columns {
     /// The conversation's id.
     pub conversation: Option<String>,
@@ -149,6 +151,21 @@ fn is_yes(value: &Value) -> bool {
     }
 }
 
+impl TryFrom<String> for Columns {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Columns, String> {
+        text.parse()
+    }
+}
+
+impl From<Columns> for String {
+    fn from(mut columns: Columns) -> String {
+        let named = USUAL.iter().filter_map(|(what, _)| Some(format!("{what}={}", columns.slot(what)?.take()?)));
+        named.collect::<Vec<_>>().join(",")
+    }
+}
+
 impl FromStr for Columns {
     type Err = String;
 
@@ -182,6 +199,7 @@ mod tests {
         let columns: Columns = "id=chat, role=who,content=a.b".parse().unwrap();
         assert_eq!(columns.conversation.as_deref(), Some("chat"));
         assert_eq!(columns.content.as_deref(), Some("a.b"));
+        assert_eq!(String::from(columns.clone()).parse(), Ok(columns));
         for (text, expected) in [("role", "no WHAT=COLUMN"), ("rol=x", "`rol` is unknown"), ("role=x", "not enough")] {
             let error = text.parse::<Columns>().unwrap_err();
             assert!(error.contains(expected), "{error}");

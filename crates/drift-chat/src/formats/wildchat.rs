@@ -14,6 +14,7 @@ struct Row<'a> {
     conversation_id: Option<Id>,
     /// WildChat tells its users apart by a hash of their address.
     hashed_ip: Option<String>,
+    user: Option<String>,
     #[serde(borrow)]
     conversation: Vec<Turn<'a>>,
 }
@@ -29,7 +30,7 @@ struct Turn<'a> {
 pub(super) fn parse(record: &[u8]) -> Result<Parsed, Reason> {
     let row: Row = from_slice(record)?;
     let id = row.conversation_hash.or(row.conversation_id).and_then(Id::text);
-    let user = row.hashed_ip.filter(|user| !user.is_empty());
+    let user = row.user.or(row.hashed_ip).filter(|user| !user.is_empty());
     let message = |turn: Turn| Ok(Message { role: role(&turn.role)?, content: turn.content.unwrap_or_default() });
     let messages = row.conversation.into_iter().map(message).collect::<Result<_, _>>()?;
     Ok(Parsed::chat(Draft { id, messages, user, ..Draft::default() }))

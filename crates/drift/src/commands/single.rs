@@ -1,6 +1,6 @@
 //! One stage alone: `drift detect`, `sample`, `pair` and `train`, into a folder of one's choice.
 
-use crate::cli::{ModelArgs, Settings};
+use crate::cli::{LogArgs, ModelArgs, Settings};
 use crate::config::Source;
 use crate::files::{hash_path, read_jsonl};
 use crate::policy::{Policy, chat_format};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub struct Detect {
-    /// Chat logs
+    /// Chat logs: files, folders, patterns in quotes, or - for standard input
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// The folder for cases.jsonl, seed_pairs.jsonl, labels.jsonl and manifest.json
@@ -23,6 +23,8 @@ pub struct Detect {
     /// Keep e-mail addresses, phone numbers, keys and the like as they are
     #[arg(long)]
     no_redact: bool,
+    #[command(flatten)]
+    log: LogArgs,
     #[command(flatten)]
     settings: Settings,
 }
@@ -82,9 +84,12 @@ pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
     if !options.settings.given() {
         config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
     }
-    let source = Source::Logs { files: options.logs.clone(), redact: !options.no_redact };
+    let (files, reader) = (options.logs.clone(), options.log.reader());
+    let source = Source::Logs { files, redact: !options.no_redact, reader: reader.clone() };
     let inputs = detect::inputs(&source)?;
-    let stage_config = json!({ "detect": config.detect, "redact": !options.no_redact, "seed": config.seed });
+    let stage_config =
+        json!({ "detect": config.detect, "redact": !options.no_redact, "reader": reader, "seed": config.seed });
+    let inputs: Vec<(&str, String)> = inputs.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
     let format = config.model.as_deref().map(chat_format).transpose()?;
     alone(&options.out, "detect", stage_config, &inputs, talk, |stage| {
         let job = detect::Job { source: &source, settings: &config.detect, seed: config.seed, format: format.as_ref() };

@@ -17,7 +17,7 @@ fn the_smallest_config_is_the_published_recipe() {
     assert_eq!(config.train, sections::Train::default());
     assert_eq!((config.train.beta, config.train.learning_rate, config.train.rpo_alpha), (0.1, 5e-7, 0.001));
     let files = vec![PathBuf::from("/runs/chats.json")];
-    assert_eq!(config.source, Some(Source::Logs { files, redact: true }));
+    assert_eq!(config.source, Some(Source::Logs { files, redact: true, reader: Default::default() }));
     assert_eq!(config.dir, Path::new("/runs/run"));
 }
 

@@ -11,8 +11,8 @@ use crate::seeds::subset;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
 use drift_chat::{
-    Case, Chat, Message, Pair, ReadReport, Redactor, Seen, Split, content_id, conversation_of, read_cases, read_logs,
-    read_pairs, split_of, write_jsonl,
+    Case, Chat, LogReader, Message, Pair, ReadReport, Redactor, STDIN, Seen, Split, content_id, conversation_of,
+    expand_logs, read_cases, read_pairs, split_of, write_jsonl,
 };
 use drift_feedback::{Detector, Funnel, Harvester, Label, Limits};
 use drift_text::{ChatFormat, CompletionMode};
@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Chats that are labelled at once, on all threads.
 const BATCH: usize = 512;
@@ -36,19 +37,25 @@ pub struct Job<'a> {
 }
 
 /// Names and hashes of the source's files, as inputs of the stage.
-pub fn inputs(source: &Source) -> Result<Vec<(&str, String)>> {
-    let (files, expected): (Vec<&PathBuf>, _) = match source {
-        Source::Logs { files, .. } => (files.iter().collect(), "a chat log"),
-        Source::Cases { files, seed_pairs } => (files.iter().chain(seed_pairs).collect(), "JSON lines"),
+pub fn inputs(source: &Source) -> Result<Vec<(String, String)>> {
+    let (files, expected) = match source {
+        Source::Logs { files, .. } => (expand_logs(files)?, "a chat log"),
+        Source::Cases { files, seed_pairs } => (files.iter().chain(seed_pairs).cloned().collect(), "JSON lines"),
     };
-    let hash = |file: &'_ PathBuf| {
-        must_exist(file, expected)?;
+    let hash = |file: PathBuf| {
+        let name = file.to_str().unwrap_or("a file").to_string();
+        if name == STDIN {
+            // what it will hold is not known: no earlier result stands for it
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            return Ok((name, format!("read once, at {} ns", now.as_nanos())));
+        }
+        must_exist(&file, expected)?;
         if file.is_dir() {
             bail!("{}: a folder, expected {expected}; hint: give the files themselves", file.display());
         }
-        hash_file(file)
+        Ok((name, hash_file(&file)?))
     };
-    files.into_iter().map(|file| Ok((file.to_str().unwrap_or("a file"), hash(file)?))).collect()
+    files.into_iter().map(hash).collect()
 }
 
 /// What was found, before subsets are drawn.
@@ -75,7 +82,7 @@ struct Account<'a> {
 pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     stage.begin(&[])?;
     let mut found = match job.source {
-        Source::Logs { files, redact } => job.search(files, *redact, talk)?,
+        Source::Logs { files, redact, reader } => job.search(files, reader, *redact, talk)?,
         Source::Cases { files, seed_pairs } => job.take(files, seed_pairs)?,
     };
     job.split(&mut found);
@@ -114,7 +121,7 @@ fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
 }
 
 impl Job<'_> {
-    fn search(&self, files: &[PathBuf], redact: bool, talk: &Talk) -> Result<Found> {
+    fn search(&self, files: &[PathBuf], reader: &LogReader, redact: bool, talk: &Talk) -> Result<Found> {
         let (detector, redactor) = (Detector::new(), redact.then(Redactor::new));
         let mut harvester = Harvester::new(Limits::default());
         let mut found = Found::default();
@@ -125,7 +132,9 @@ impl Job<'_> {
                 .map(|mut chat| {
                     // First: the labels point at bytes of the text as it is kept.
                     let replaced = redactor.as_ref().map(|redactor| redactor.redact(&mut chat)).unwrap_or_default();
-                    let labels = detector.label(&chat);
+                    let mut labels = detector.label(&chat);
+                    // said in an earlier branch, and labelled there
+                    labels.retain(|label| label.turn >= chat.repeated);
                     (chat, labels, replaced)
                 })
                 .collect();
@@ -151,14 +160,14 @@ impl Job<'_> {
             }
             interrupt::flow()
         };
-        let read = read_logs(files, &mut on_chat, &mut |done, total| {
+        let read = reader.chats(&expand_logs(files)?, &mut on_chat, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })?;
         label(&mut batch, &mut found);
         bar.finish_and_clear();
         interrupt::check()?;
-        self.tell_damage(&read, talk);
+        tell_damage(&read, talk);
         let damaged: u64 = read.skipped.values().sum();
         found.counts.r#in = (read.chats + damaged) as usize;
         for (reason, n) in &read.skipped {
@@ -176,28 +185,6 @@ impl Job<'_> {
         }
         (found.funnel, found.read) = (Some(funnel), Some(read));
         Ok(found)
-    }
-
-    /// Damage in a log is no error, but it is said.
-    fn tell_damage(&self, read: &ReadReport, talk: &Talk) {
-        for skipped in read.first_skipped.iter().take(NAMED) {
-            talk.warn(format_args!(
-                "{}: byte {}: record skipped ({})",
-                skipped.file,
-                skipped.byte,
-                name_of(&skipped.reason)
-            ));
-        }
-        let damaged: u64 = read.skipped.values().sum();
-        if damaged > NAMED as u64 {
-            talk.warn(format_args!("{damaged} records skipped in all; funnel.json counts them by reason"));
-        }
-        for cut in &read.cuts {
-            talk.warn(format_args!(
-                "{}: ends at byte {} inside the record that begins at byte {}: that record is left out",
-                cut.file, cut.end, cut.record
-            ));
-        }
     }
 
     fn take(&self, files: &[PathBuf], seed_pairs: &[PathBuf]) -> Result<Found> {
@@ -310,6 +297,28 @@ impl Job<'_> {
 }
 
 /// The snake_case name that a reason serialises to.
-fn name_of(reason: &impl Serialize) -> String {
+pub fn name_of(reason: &impl Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| name.as_str().map(str::to_string)).unwrap_or_default()
+}
+
+/// Damage in a log is no error, but it is said.
+pub fn tell_damage(read: &ReadReport, talk: &Talk) {
+    for skipped in read.first_skipped.iter().take(NAMED) {
+        talk.warn(format_args!(
+            "{}: byte {}: record skipped ({})",
+            skipped.file,
+            skipped.byte,
+            name_of(&skipped.reason)
+        ));
+    }
+    let damaged: u64 = read.skipped.values().sum();
+    if damaged > NAMED as u64 {
+        talk.warn(format_args!("{damaged} records skipped in all; funnel.json counts them by reason"));
+    }
+    for cut in &read.cuts {
+        talk.warn(format_args!(
+            "{}: ends at byte {} inside the record that begins at byte {}: that record is left out",
+            cut.file, cut.end, cut.record
+        ));
+    }
 }
