@@ -11,6 +11,7 @@ mod triggers;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::types::Chat;
@@ -215,6 +216,35 @@ impl Pseudonyms {
             *used += 1;
             *used
         })
+    }
+}
+
+/// Both steps over whole batches, and what they replaced.
+pub struct Redaction {
+    redactor: Redactor,
+    pseudonyms: Pseudonyms,
+    counts: BTreeMap<Secret, u64>,
+}
+
+impl Redaction {
+    /// `key` as [`Pseudonyms::new`] wants it.
+    pub fn new(redactor: Redactor, key: [u8; 32]) -> Redaction {
+        Redaction { redactor, pseudonyms: Pseudonyms::new(key), counts: BTreeMap::new() }
+    }
+
+    /// Searches on all threads and numbers in order.
+    pub fn apply(&mut self, chats: &mut [Chat]) {
+        let hits: Vec<_> = chats.par_iter().map(|chat| self.redactor.find(chat)).collect();
+        for (chat, hits) in chats.iter_mut().zip(&hits) {
+            for (secret, n) in self.pseudonyms.replace(chat, hits) {
+                *self.counts.entry(secret).or_default() += n;
+            }
+        }
+    }
+
+    /// The replacements so far, by kind.
+    pub fn counts(&self) -> &BTreeMap<Secret, u64> {
+        &self.counts
     }
 }
 

@@ -84,6 +84,22 @@ pub struct Explicit {
     pub comment: Option<String>,
 }
 
+impl Signal {
+    /// Good (true) or bad. `None`: neither, both, or for a detector to weigh.
+    pub fn verdict(&self) -> Option<bool> {
+        match *self {
+            Signal::Thumbs(up) => Some(up),
+            Signal::Rating { value, min, max } => {
+                let middle = (min + max) / 2.0;
+                (value != middle).then_some(value > middle)
+            }
+            Signal::Edited(_) => Some(false),
+            Signal::Annotated { dsat, sat } => (dsat != sat).then_some(sat),
+            Signal::Regenerated | Signal::Reworded | Signal::Commented => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
@@ -97,6 +113,8 @@ pub enum Signal {
     Reworded,
     /// Somebody replaced the answer, by this text where the log has it.
     Edited(Option<String>),
+    /// Nothing but the comment.
+    Commented,
     /// Labels of an annotator who read the turn after the answer; both false: looked at, none found.
     Annotated { dsat: bool, sat: bool },
 }
@@ -147,7 +165,7 @@ pub struct Case {
 }
 
 /// A preference pair in TRL's conversational format, own keys optional on input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     #[serde(default)]
     pub id: String,

@@ -3,7 +3,7 @@
 //! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 130: interrupted.
 
 use crate::assets::{LOGS, MODEL};
-use crate::commands::{generate, score, single};
+use crate::commands::{convert, generate, score, single};
 use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
@@ -12,6 +12,7 @@ use crate::talk::{Color, Level, Talk, one_line, say};
 use crate::{demo, doctor, forget, iterate, report, review};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use drift_chat::{Columns, Format, LogReader, Scale};
 use drift_kernels::Isa;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Find dissatisfied turns in chat logs: cases, seed pairs, labels
     Detect(single::Detect),
+    /// Write chat logs or pairs in another format: DRIFT, TRL, KTO, ShareGPT, OpenAI, Parquet
+    Convert(convert::Options),
     /// Draw fresh answers to cases
     Sample(single::Sample),
     /// Make preference pairs of cases and fresh answers
@@ -104,6 +107,27 @@ impl Settings {
 
     pub fn given(&self) -> bool {
         self.config.is_some()
+    }
+}
+
+/// How a command reads chat logs.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// Read every log as this format, where its content is not to tell: see docs/formats.md
+    #[arg(long, value_name = "NAME")]
+    format: Option<Format>,
+    /// What is what in a table or in JSON lines of your own: conversation=…,role=…,content=… or
+    /// request=…,answer=… or messages=…; also user, rating, comment, opted_out
+    #[arg(long, value_name = "WHAT=COLUMN,…", conflicts_with = "format")]
+    columns: Option<Columns>,
+    /// Scale of ratings that are numbers [default: the smallest usual one that holds them]
+    #[arg(long, value_name = "WORST..BEST", allow_hyphen_values = true)]
+    scale: Option<Scale>,
+}
+
+impl LogArgs {
+    pub fn reader(&self) -> LogReader {
+        LogReader { format: self.format, columns: self.columns.clone(), scale: self.scale }
     }
 }
 
@@ -196,6 +220,7 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
             println!("{}", iterate::run(&config, talk)?.report.display());
         }
         Command::Detect(options) => single::detect(&options, talk)?,
+        Command::Convert(options) => convert::run(&options, talk)?,
         Command::Sample(options) => single::sample(&options, talk)?,
         Command::Pair(options) => single::pair(&options, talk)?,
         Command::Train(options) => single::train(&options, talk)?,

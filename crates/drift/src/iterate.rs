@@ -156,9 +156,9 @@ impl Run<'_> {
         Ok(Rows { rows: read_jsonl(&self.at(at).join(file))?, hash: manifest.outputs[file].clone() })
     }
 
-    fn detect(&self, source: &Source, logs: &[(&str, String)]) -> Result<Found> {
+    fn detect(&self, source: &Source, logs: &[(String, String)]) -> Result<Found> {
         let config = self.config;
-        let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
+        let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (name.as_str(), hash.as_str())).collect();
         if config.detect.max_prompt_tokens + config.detect.max_answer_tokens > 0 {
             inputs.push(("model", &self.base.hash)); // its tokenizer counts
         }

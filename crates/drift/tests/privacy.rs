@@ -103,3 +103,42 @@ fn corrections_win_at_the_next_detection() {
     let error = world.error(&["review", "nowhere"]);
     assert!(error.contains("nowhere: no such file, expected a run folder"), "{error}");
 }
+
+#[test]
+fn who_opted_out_is_left_out_and_a_user_is_forgotten_whole() {
+    let world = World::new();
+    let mut table = "conversation,role,content,user,opted_out\n".to_string();
+    for (chat, user, out) in [("a", "ann", "no"), ("b", "bob", "yes"), ("c", "ann", "no"), ("d", "dan", "no")] {
+        table += &format!(
+            "{chat},user,What is 6 times 7 for {chat}?,{user},{out}\n{chat},assistant,It is 41.,{user},{out}\n\
+             {chat},user,\"No, that is wrong. You made a mistake, please correct it.\",{user},{out}\n"
+        );
+    }
+    std::fs::write(world.path("table.csv"), table).unwrap();
+    world.ok(&["detect", "table.csv", "--out", "found"]);
+    let found = world.path("found");
+    let conversations = || -> Vec<String> {
+        let of = |row: &Value| row["conversation"].as_str().unwrap().to_string();
+        let mut all: Vec<String> = rows(&found.join("cases.jsonl")).iter().map(of).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(conversations(), ["a", "c", "d"]);
+    assert_eq!(manifest(&found).counts.dropped["record_opted_out"], 1);
+    assert_eq!(holding(&found, "bob"), Vec::<PathBuf>::new());
+    // users are kept as hashes alone, and all that one of them said is on one side
+    assert_eq!(holding(&found, "ann"), Vec::<PathBuf>::new());
+    let users = rows(&found.join("users.jsonl"));
+    assert_eq!(users.len(), 3);
+    assert_eq!(users[0]["user"], users[1]["user"]);
+
+    world.ok(&["forget", "found", "--user", "ann"]);
+    assert_eq!(conversations(), ["d"]);
+    assert_eq!(rows(&found.join("users.jsonl")).len(), 1);
+    let talk = world.drift().args(["detect", "table.csv", "--out", "found"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&talk.stderr).contains("(as before)"));
+    std::fs::remove_file(found.join("manifest.json")).unwrap();
+    world.ok(&["detect", "table.csv", "--out", "found"]);
+    assert_eq!(conversations(), ["d"]);
+    assert_eq!(manifest(&found).counts.dropped["record_forgotten"], 2);
+}

@@ -1,6 +1,6 @@
 //! One stage alone: `drift detect`, `sample`, `pair` and `train`, into a folder of one's choice.
 
-use crate::cli::{ModelArgs, Settings};
+use crate::cli::{LogArgs, ModelArgs, Settings};
 use crate::config::Source;
 use crate::files::{hash_path, read_jsonl};
 use crate::policy::{Policy, chat_format};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub struct Detect {
-    /// Chat logs
+    /// Chat logs: files, folders, patterns in quotes, or - for standard input
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// The folder for cases.jsonl, seed_pairs.jsonl, labels.jsonl and manifest.json
@@ -26,6 +26,8 @@ pub struct Detect {
     /// Replace names of persons too, where a text introduces them
     #[arg(long, conflicts_with = "no_redact")]
     redact_names: bool,
+    #[command(flatten)]
+    log: LogArgs,
     #[command(flatten)]
     settings: Settings,
 }
@@ -85,13 +87,15 @@ pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
     if !options.settings.given() {
         config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
     }
-    let (redact, redact_names) = (!options.no_redact, options.redact_names);
-    let source = Source::Logs { files: options.logs.clone(), redact, redact_names };
+    let (redact, redact_names, reader) = (!options.no_redact, options.redact_names, options.log.reader());
+    let source = Source::Logs { files: options.logs.clone(), redact, redact_names, reader: reader.clone() };
     let root = run_root(&options.out);
-    let mut inputs = detect::inputs(&source)?;
-    inputs.extend(detect::own_inputs(&root)?);
-    let stage_config =
-        json!({ "detect": config.detect, "redact": redact, "redact_names": redact_names, "seed": config.seed });
+    let inputs = detect::inputs(&source)?;
+    let own = detect::own_inputs(&root)?;
+    let stage_config = json!({ "detect": config.detect, "redact": redact, "redact_names": redact_names,
+                "reader": reader, "seed": config.seed });
+    let inputs: Vec<(&str, String)> =
+        inputs.iter().map(|(name, hash)| (name.as_str(), hash.clone())).chain(own).collect();
     let format = config.model.as_deref().map(chat_format).transpose()?;
     alone(&options.out, "detect", stage_config, &inputs, talk, |stage| {
         let (settings, format) = (&config.detect, format.as_ref());

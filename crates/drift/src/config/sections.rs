@@ -1,6 +1,7 @@
 //! One struct a section of the config file. A field's comment is its documentation; docs/config.md
 //! shows them all, and a test holds the two together.
 
+use drift_chat::{Columns, Format, Scale};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -55,17 +56,26 @@ impl Default for Model {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logs {
-    /// Chat logs; the format is recognised.
+    /// Chat logs: files, folders, patterns.
     pub files: Vec<PathBuf>,
     /// Replace e-mail addresses, phone numbers, keys and the like before anything is written.
     pub redact: bool,
     /// Names of persons too, where a text introduces them (`my name is …`, `Dear Mr …`, a signature).
     pub redact_names: bool,
+    /// Of all files, where it is not to be recognised: a name of docs/formats.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Which column of a table holds what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// Worst and best of scores that are numbers; absent: the smallest usual scale that holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
 }
 
 impl Default for Logs {
     fn default() -> Logs {
-        Logs { files: Vec::new(), redact: true, redact_names: false }
+        Logs { files: Vec::new(), redact: true, redact_names: false, format: None, columns: None, scale: None }
     }
 }
 

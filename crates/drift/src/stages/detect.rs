@@ -13,8 +13,8 @@ use crate::seeds::subset;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
 use drift_chat::{
-    Case, Chat, Message, Pair, Pseudonyms, ReadReport, Redactor, Seen, Split, content_id, conversation_of, read_cases,
-    read_logs, read_pairs, split_of, write_jsonl,
+    Case, Chat, LogReader, Message, Pair, ReadReport, Redaction, Redactor, STDIN, Seen, Split, content_id,
+    conversation_of, expand_logs, read_cases, read_pairs, split_of, write_jsonl,
 };
 use drift_feedback::{Detector, Funnel, Harvester, Label, Limits, SetAside, Unpaired};
 use drift_text::{ChatFormat, CompletionMode};
@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Chats that are labelled at once, on all threads.
 const BATCH: usize = 512;
@@ -41,19 +42,25 @@ pub struct Job<'a> {
 }
 
 /// Names and hashes of the source's files, as inputs of the stage.
-pub fn inputs(source: &Source) -> Result<Vec<(&str, String)>> {
-    let (files, expected): (Vec<&PathBuf>, _) = match source {
-        Source::Logs { files, .. } => (files.iter().collect(), "a chat log"),
-        Source::Cases { files, seed_pairs } => (files.iter().chain(seed_pairs).collect(), "JSON lines"),
+pub fn inputs(source: &Source) -> Result<Vec<(String, String)>> {
+    let (files, expected) = match source {
+        Source::Logs { files, .. } => (expand_logs(files)?, "a chat log"),
+        Source::Cases { files, seed_pairs } => (files.iter().chain(seed_pairs).cloned().collect(), "JSON lines"),
     };
-    let hash = |file: &'_ PathBuf| {
-        must_exist(file, expected)?;
+    let hash = |file: PathBuf| {
+        let name = file.to_str().unwrap_or("a file").to_string();
+        if name == STDIN {
+            // what it will hold is not known: no earlier result stands for it
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            return Ok((name, format!("read once, at {} ns", now.as_nanos())));
+        }
+        must_exist(&file, expected)?;
         if file.is_dir() {
             bail!("{}: a folder, expected {expected}; hint: give the files themselves", file.display());
         }
-        hash_file(file)
+        Ok((name, hash_file(&file)?))
     };
-    files.into_iter().map(|file| Ok((file.to_str().unwrap_or("a file"), hash(file)?))).collect()
+    files.into_iter().map(hash).collect()
 }
 
 /// Names and hashes of what people added to the run folder: corrected labels, and who is to be forgotten.
@@ -91,8 +98,10 @@ struct Account<'a> {
 pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     stage.begin(&[])?;
     let mut found = match job.source {
-        Source::Logs { files, redact, redact_names } => {
-            job.search(files, redact.then(|| Redactor::new(*redact_names)), talk)?
+        Source::Logs { files, redact, redact_names, reader } => {
+            let key = privacy::random()?;
+            let redaction = redact.then(|| Redaction::new(Redactor::new(*redact_names), key));
+            job.search(files, reader, redaction, talk)?
         }
         Source::Cases { files, seed_pairs } => job.take(files, seed_pairs)?,
     };
@@ -144,9 +153,14 @@ fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
 }
 
 impl Job<'_> {
-    fn search(&self, files: &[PathBuf], redactor: Option<Redactor>, talk: &Talk) -> Result<Found> {
+    fn search(
+        &self,
+        files: &[PathBuf],
+        reader: &LogReader,
+        mut redaction: Option<Redaction>,
+        talk: &Talk,
+    ) -> Result<Found> {
         let detector = Detector::new();
-        let mut pseudonyms = Pseudonyms::new(privacy::random()?);
         let mut privacy = Privacy::open(self.root)?;
         let corrections = Corrections::read(self.root)?;
         let settings = self.settings;
@@ -162,16 +176,13 @@ impl Job<'_> {
         let mut label = |batch: &mut Vec<Chat>, found: &mut Found| {
             let mut chats = std::mem::take(batch);
             // First: the labels point at bytes of the text as it is kept. Numbers are given in the log's order.
-            if let Some(redactor) = &redactor {
-                let hits: Vec<_> = chats.par_iter().map(|chat| redactor.find(chat)).collect();
-                for (chat, hits) in chats.iter_mut().zip(&hits) {
-                    for (kind, n) in pseudonyms.replace(chat, hits) {
-                        *found.redacted.entry(name_of(&kind)).or_default() += n;
-                    }
-                }
+            if let Some(redaction) = &mut redaction {
+                redaction.apply(&mut chats);
             }
             let labelled: Vec<Vec<Label>> = chats.par_iter().map(|chat| detector.label(chat)).collect();
             for (chat, mut labels) in chats.into_iter().zip(labelled) {
+                // said in an earlier branch, and labelled there
+                labels.retain(|label| label.turn >= chat.repeated);
                 let mut sure = Vec::with_capacity(labels.len());
                 for label in &mut labels {
                     let corrected = corrections.apply(label);
@@ -212,7 +223,7 @@ impl Job<'_> {
             }
             interrupt::flow()
         };
-        let read = read_logs(files, &mut on_chat, &mut |done, total| {
+        let read = reader.chats(&expand_logs(files)?, &mut on_chat, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })?;
@@ -222,10 +233,13 @@ impl Job<'_> {
         if !found.users.is_empty() {
             privacy.keep_salt()?;
         }
+        for (kind, n) in redaction.iter().flat_map(Redaction::counts) {
+            found.redacted.insert(name_of(kind), *n);
+        }
         for (kind, n) in &found.redacted {
             count(&mut found.counts.noted, &format!("redacted_{kind}"), *n as usize);
         }
-        self.tell_damage(&read, talk);
+        tell_damage(&read, talk);
         let damaged: u64 = read.skipped.values().sum();
         found.counts.r#in = (read.chats + damaged) as usize;
         for (reason, n) in &read.skipped {
@@ -243,28 +257,6 @@ impl Job<'_> {
         }
         (found.funnel, found.read) = (Some(funnel), Some(read));
         Ok(found)
-    }
-
-    /// Damage in a log is no error, but it is said.
-    fn tell_damage(&self, read: &ReadReport, talk: &Talk) {
-        for skipped in read.first_skipped.iter().take(NAMED) {
-            talk.warn(format_args!(
-                "{}: byte {}: record skipped ({})",
-                skipped.file,
-                skipped.byte,
-                name_of(&skipped.reason)
-            ));
-        }
-        let damaged: u64 = read.skipped.values().sum();
-        if damaged > NAMED as u64 {
-            talk.warn(format_args!("{damaged} records skipped in all; funnel.json counts them by reason"));
-        }
-        for cut in &read.cuts {
-            talk.warn(format_args!(
-                "{}: ends at byte {} inside the record that begins at byte {}: that record is left out",
-                cut.file, cut.end, cut.record
-            ));
-        }
     }
 
     fn take(&self, files: &[PathBuf], seed_pairs: &[PathBuf]) -> Result<Found> {
@@ -387,6 +379,28 @@ impl Job<'_> {
 }
 
 /// The snake_case name that a reason serialises to.
-fn name_of(reason: &impl Serialize) -> String {
+pub fn name_of(reason: &impl Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| name.as_str().map(str::to_string)).unwrap_or_default()
+}
+
+/// Damage in a log is no error, but it is said.
+pub fn tell_damage(read: &ReadReport, talk: &Talk) {
+    for skipped in read.first_skipped.iter().take(NAMED) {
+        talk.warn(format_args!(
+            "{}: byte {}: record skipped ({})",
+            skipped.file,
+            skipped.byte,
+            name_of(&skipped.reason)
+        ));
+    }
+    let damaged: u64 = read.skipped.values().sum();
+    if damaged > NAMED as u64 {
+        talk.warn(format_args!("{damaged} records skipped in all; funnel.json counts them by reason"));
+    }
+    for cut in &read.cuts {
+        talk.warn(format_args!(
+            "{}: ends at byte {} inside the record that begins at byte {}: that record is left out",
+            cut.file, cut.end, cut.record
+        ));
+    }
 }
