@@ -124,7 +124,7 @@ proptest! {
             let id = case_id(&pair.prompt, &pair.rejected);
             let words = UserPreference { content: pair.chosen[0].content.clone() };
             let (prompt, rejected) = (pair.prompt, pair.rejected);
-            Case { conversation: id.clone(), id, prompt, rejected, user_preference: words, evidence: None, split: None }
+            Case { conversation: id.clone(), id, prompt, rejected, user_preference: words, evidence: None, split: None, key: None }
         };
         let cases: Vec<Case> = pairs.into_iter().map(case).collect();
         drift_chat::write_jsonl(&path, &cases).unwrap();

@@ -80,11 +80,14 @@ impl Privacy {
         blake3::keyed_hash(&self.salt, format!("{kind} {id}").as_bytes()).to_hex()[..32].to_string()
     }
 
+    pub fn is_listed(&self, who: Who) -> bool {
+        !self.forgotten.is_empty() && self.forgotten.contains(&self.hash(who))
+    }
+
+    /// The chat itself, or whoever wrote it.
     pub fn is_forgotten(&self, chat: &Chat) -> bool {
-        let is_listed = |who| self.forgotten.contains(&self.hash(who));
-        !self.forgotten.is_empty()
-            && (is_listed(Who::Conversation(&chat.id))
-                || chat.user.as_ref().is_some_and(|user| is_listed(Who::User(user))))
+        self.is_listed(Who::Conversation(&chat.id))
+            || chat.user.as_ref().is_some_and(|user| self.is_listed(Who::User(user)))
     }
 
     /// Writes the salt, so that the same id has the same hash the next time.

@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Mode::Random)]
     mode: Mode,
     /// How many cases
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     n: u32,
     /// Of the local page; 0: any that is free
     #[arg(long, value_name = "P", default_value_t = 0)]

@@ -2,7 +2,7 @@
 
 use crate::files;
 use anyhow::{Context, Result, bail};
-use drift_chat::{Evidence, turn_key};
+use drift_chat::{Case, Evidence, turn_key};
 use drift_feedback::{Label, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -75,6 +75,12 @@ impl Corrections {
 
     pub fn put(&mut self, correction: Correction) {
         self.0.insert(correction.key.clone(), correction);
+    }
+
+    /// Whether a person said that the user of a case was not dissatisfied.
+    pub fn denies(&self, case: &Case) -> bool {
+        let said = case.key.as_deref().and_then(|key| self.get(key)?.label.verdict());
+        said.is_some_and(|verdict| !verdict.is_dsat())
     }
 
     /// A person's word wins. Returns what was done, if there was one; a label that was right stays as it is, so that

@@ -261,6 +261,7 @@ impl Job<'_> {
 
     fn take(&self, files: &[PathBuf], seed_pairs: &[PathBuf]) -> Result<Found> {
         let mut found = Found::default();
+        let (privacy, corrections) = (Privacy::open(self.root)?, Corrections::read(self.root)?);
         let mut seen = Seen::new();
         for file in files {
             for case in read_cases(file)? {
@@ -268,10 +269,14 @@ impl Job<'_> {
                 let whole: Vec<Message> = case.prompt.iter().chain(&case.rejected).cloned().collect();
                 let confident =
                     case.evidence.as_ref().is_none_or(|e| f64::from(e.confidence) >= self.settings.min_confidence);
-                match (confident, seen.insert(&whole)) {
-                    (false, _) => found.counts.drop("low_confidence"),
-                    (_, false) => found.counts.drop("case_duplicate"),
-                    _ => found.cases.push(case),
+                match () {
+                    () if privacy.is_listed(Who::Conversation(&case.conversation)) => {
+                        found.counts.drop("case_forgotten");
+                    }
+                    () if corrections.denies(&case) => found.counts.drop("case_corrected_by_review"),
+                    () if !confident => found.counts.drop("low_confidence"),
+                    () if !seen.insert(&whole) => found.counts.drop("case_duplicate"),
+                    () => found.cases.push(case),
                 }
             }
         }
@@ -280,10 +285,12 @@ impl Job<'_> {
             for pair in read_pairs(file)? {
                 let whole: Vec<Message> =
                     pair.prompt.iter().chain(&pair.rejected).chain(&pair.chosen).cloned().collect();
-                if seen.insert(&whole) {
-                    found.seed_pairs.push(pair);
-                } else {
-                    found.counts.note("seed_pair_duplicate");
+                match () {
+                    () if privacy.is_listed(Who::Conversation(&pair.conversation)) => {
+                        found.counts.note("seed_pair_forgotten");
+                    }
+                    () if !seen.insert(&whole) => found.counts.note("seed_pair_duplicate"),
+                    () => found.seed_pairs.push(pair),
                 }
             }
         }
