@@ -6,11 +6,14 @@
 mod cases;
 mod cues;
 mod label;
+mod language;
 mod languages;
 mod rules;
+mod set_aside;
 mod similarity;
 mod turn;
 
-pub use cases::{Dropped, Funnel, Harvest, Harvester, Limits};
+pub use cases::{Dropped, Funnel, Harvest, Harvester, Limits, SetAside, Unpaired};
 pub use label::{Label, Verdict};
+pub use language::language;
 pub use rules::{DSAT_THRESHOLD, Detector, SAT_THRESHOLD};

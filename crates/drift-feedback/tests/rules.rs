@@ -16,7 +16,7 @@ fn chat(id: &str, texts: &[&str]) -> Chat {
         Message { role, content: text.to_string() }
     };
     let source = Source { file: "log".into(), byte: 0 };
-    Chat { id: id.into(), messages: texts.iter().enumerate().map(message).collect(), source }
+    Chat { id: id.into(), messages: texts.iter().enumerate().map(message).collect(), source, ..Chat::default() }
 }
 
 const REQUEST: &str = "Write a function that sums the even numbers of a list in Python";
@@ -176,7 +176,7 @@ fn what_is_dropped_is_counted_by_reason() {
         (no_prompt, dsat(1)),
         (midway, dsat(3)),
     ];
-    let (harvests, funnel) = harvest(&chats, Limits { prompt: 20, answer: 20 });
+    let (harvests, funnel) = harvest(&chats, Limits { prompt: 20, answer: 20, ..Limits::default() });
     let expected = [
         (Dropped::CaseNoPrompt, 1),
         (Dropped::CaseEmptyAnswer, 1),
@@ -203,6 +203,7 @@ fn any_chat() -> impl Strategy<Value = Chat> {
         id: "c".into(),
         messages: messages.into_iter().map(|(role, content)| Message { role, content }).collect(),
         source: Source { file: "log".into(), byte: 0 },
+        ..Chat::default()
     })
 }
 
@@ -211,7 +212,7 @@ proptest! {
 
     #[test]
     fn any_text_is_labelled_and_every_label_accounted_for(chats in prop::collection::vec(any_chat(), 1..4)) {
-            let mut harvester = Harvester::new(Limits { prompt: 200, answer: 50 });
+            let mut harvester = Harvester::new(Limits { prompt: 200, answer: 50, ..Limits::default() });
         for chat in &chats {
             let labels = DETECTOR.label(chat);
             for label in &labels {

@@ -156,16 +156,19 @@ impl Run<'_> {
         Ok(Rows { rows: read_jsonl(&self.at(at).join(file))?, hash: manifest.outputs[file].clone() })
     }
 
-    fn detect(&self, source: &Source, logs: &[(&str, String)]) -> Result<Found> {
+    fn detect(&self, source: &Source, logs: &[(String, String)]) -> Result<Found> {
         let config = self.config;
-        let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
+        let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (name.as_str(), hash.as_str())).collect();
         if config.detect.max_prompt_tokens + config.detect.max_answer_tokens > 0 {
             inputs.push(("model", &self.base.hash)); // its tokenizer counts
         }
+        let own = detect::own_inputs(self.folder.root())?;
+        inputs.extend(own.iter().map(|(name, hash)| (*name, hash.as_str())));
         let settings = json!({ "source": source, "detect": config.detect, "seed": config.seed });
         let manifest = self.stage("detect", settings, &inputs, |stage| {
             let format = Some(&self.format);
-            let job = detect::Job { source, settings: &config.detect, seed: config.seed, format };
+            let root = self.folder.root();
+            let job = detect::Job { source, settings: &config.detect, seed: config.seed, format, root };
             detect::run(stage, &job, self.talk)
         })?;
         let cases: Rows<Case> = self.read(&manifest, "detect", "cases.jsonl")?;

@@ -356,3 +356,35 @@ fn colours_follow_the_option_and_no_color() {
     assert!(!stderr(&["report", "nowhere"]).contains("\x1b["), "no terminal, no colour");
     assert!(!stderr(&["report", "nowhere", "--color", "never"]).contains("\x1b["));
 }
+
+#[test]
+fn logs_come_from_patterns_pipes_and_tables_and_leave_in_other_formats() {
+    let world = World::new();
+    let log = std::fs::read(world.path("chats.jsonl")).unwrap();
+    let middle = log.len() / 2 + log[log.len() / 2..].iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    std::fs::create_dir(world.path("logs")).unwrap();
+    std::fs::write(world.path("logs/a.jsonl"), &log[..middle]).unwrap();
+    std::fs::write(world.path("logs/b.jsonl"), &log[middle..]).unwrap();
+    world.ok(&["detect", "chats.jsonl", "--out", "whole"]);
+    let cases = std::fs::read(world.path("whole/cases.jsonl")).unwrap();
+    assert!(!cases.is_empty());
+    world.ok(&["detect", "logs/*.jsonl", "--out", "pattern"]);
+    world.ok(&["detect", "logs", "--out", "folder"]);
+    let piped = world.drift().args(["detect", "-", "--out", "piped"]).write_stdin(log).output().unwrap();
+    assert!(piped.status.success());
+    // through a table of one's own and back
+    world.ok(&["convert", "logs", "--to", "parquet", "--out", "chats.parquet", "--no-redact"]);
+    world.ok(&["detect", "chats.parquet", "--columns", "id=conversation_id,messages=conversation", "--out", "table"]);
+    for found in ["pattern", "folder", "piped", "table"] {
+        assert!(std::fs::read(world.path(found).join("cases.jsonl")).unwrap() == cases, "{found}");
+    }
+
+    world.ok(&["convert", "whole/cases.jsonl", "--to", "kto", "--out", "kto.jsonl"]);
+    let rows = rows(&world.path("kto.jsonl"));
+    assert!(rows.len() == cases.split(|&b| b == b'\n').count() - 1 && rows.iter().all(|row| row["label"] == false));
+    let nothing = world.error(&["convert", "chats.jsonl", "--to", "kto", "--out", "none.jsonl"]);
+    assert!(nothing.contains("nothing to write") && !world.path("none.jsonl").exists(), "{nothing}");
+    world.ok(&["convert", "whole/seed_pairs.jsonl", "--to", "trl", "--out", "pairs.jsonl"]);
+    let mixed = world.error(&["convert", "pairs.jsonl", "--to", "openai", "--out", "none.jsonl"]);
+    assert!(mixed.contains("preference pairs") && !world.path("none.jsonl").exists(), "{mixed}");
+}

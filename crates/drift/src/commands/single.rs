@@ -1,10 +1,10 @@
 //! One stage alone: `drift detect`, `sample`, `pair` and `train`, into a folder of one's choice.
 
-use crate::cli::{ModelArgs, Settings};
+use crate::cli::{LogArgs, ModelArgs, Settings};
 use crate::config::Source;
 use crate::files::{hash_path, read_jsonl};
 use crate::policy::{Policy, chat_format};
-use crate::run_folder::{Manifest, RunFolder, Stage};
+use crate::run_folder::{Manifest, RunFolder, Stage, run_root};
 use crate::stages::{self, detect, sample};
 use crate::talk::Talk;
 use anyhow::Result;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub struct Detect {
-    /// Chat logs
+    /// Chat logs: files, folders, patterns in quotes, or - for standard input
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// The folder for cases.jsonl, seed_pairs.jsonl, labels.jsonl and manifest.json
@@ -23,6 +23,11 @@ pub struct Detect {
     /// Keep e-mail addresses, phone numbers, keys and the like as they are
     #[arg(long)]
     no_redact: bool,
+    /// Replace names of persons too, where a text introduces them
+    #[arg(long, conflicts_with = "no_redact")]
+    redact_names: bool,
+    #[command(flatten)]
+    log: LogArgs,
     #[command(flatten)]
     settings: Settings,
 }
@@ -30,7 +35,14 @@ pub struct Detect {
 impl Detect {
     /// With the default settings.
     pub fn of(logs: &[PathBuf], out: &Path) -> Detect {
-        Detect { logs: logs.to_vec(), out: out.into(), no_redact: false, settings: Settings::default() }
+        Detect {
+            logs: logs.to_vec(),
+            out: out.into(),
+            no_redact: false,
+            redact_names: false,
+            log: LogArgs::default(),
+            settings: Settings::default(),
+        }
     }
 }
 
@@ -89,12 +101,19 @@ pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
     if !options.settings.given() {
         config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
     }
-    let source = Source::Logs { files: options.logs.clone(), redact: !options.no_redact };
+    let (redact, redact_names, reader) = (!options.no_redact, options.redact_names, options.log.reader());
+    let source = Source::Logs { files: options.logs.clone(), redact, redact_names, reader: reader.clone() };
+    let root = run_root(&options.out);
     let inputs = detect::inputs(&source)?;
-    let stage_config = json!({ "detect": config.detect, "redact": !options.no_redact, "seed": config.seed });
+    let own = detect::own_inputs(&root)?;
+    let stage_config = json!({ "detect": config.detect, "redact": redact, "redact_names": redact_names,
+                "reader": reader, "seed": config.seed });
+    let inputs: Vec<(&str, String)> =
+        inputs.iter().map(|(name, hash)| (name.as_str(), hash.clone())).chain(own).collect();
     let format = config.model.as_deref().map(chat_format).transpose()?;
     alone(&options.out, "detect", stage_config, &inputs, talk, |stage| {
-        let job = detect::Job { source: &source, settings: &config.detect, seed: config.seed, format: format.as_ref() };
+        let (settings, format) = (&config.detect, format.as_ref());
+        let job = detect::Job { source: &source, settings, seed: config.seed, format, root: &root };
         detect::run(stage, &job, talk)
     })
 }
@@ -172,8 +191,8 @@ fn alone(
     run: impl FnOnce(&Stage) -> Result<Manifest>,
 ) -> Result<()> {
     // A folder within a run belongs to the run: not while another process works there.
-    let around = out.ancestors().skip(1).find(|folder| folder.join("run.json").is_file());
-    let _around = around.map(RunFolder::open).transpose()?;
+    let around = Some(run_root(out)).filter(|root| root != out);
+    let _around = around.as_deref().map(RunFolder::open).transpose()?;
     let folder = RunFolder::open(out)?;
     let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
     let stage = Stage::new(folder.root().to_path_buf(), name, config, &inputs);
