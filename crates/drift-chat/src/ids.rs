@@ -36,6 +36,11 @@ pub fn pair_id(prompt: &[Message], chosen: &[Message], rejected: &[Message]) -> 
 /// Stands between a conversation's id and what tells its branches apart.
 pub(crate) const BRANCH: &str = "#branch-";
 
+/// Names a user turn: the chat's id and the turn's index among the chat's messages. Corrections of labels go by it.
+pub fn turn_key(chat: &str, turn: usize) -> String {
+    format!("{chat}:{turn}")
+}
+
 /// The conversation that a chat is part of. Branches of one conversation are `ID#branch-2` …: see
 /// `Chat::repeated`. ShareGPT cuts long conversations into parts `o2Up3yA_0`,
 /// `o2Up3yA_1` …: seven letters or digits, then the part's number. Every other id is its own

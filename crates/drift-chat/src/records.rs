@@ -51,26 +51,36 @@ pub(crate) struct Record {
 }
 
 /// A sliding window over the input: `buf[start..]` is what is still of interest.
-struct Window<R> {
+pub(crate) struct Window<R> {
     input: R,
     buf: Vec<u8>,
-    start: usize,
+    pub start: usize,
     /// File offset of `buf[0]`.
     base: u64,
     eof: bool,
 }
 
 impl<R: Read> Window<R> {
-    fn offset(&self) -> u64 {
+    /// The first chunk, behind a byte order mark.
+    pub fn new(input: R) -> io::Result<Window<R>> {
+        let mut window = Window { input, buf: Vec::new(), start: 0, base: 0, eof: false };
+        window.fill()?;
+        if window.buf.starts_with(b"\xef\xbb\xbf") {
+            window.start = 3;
+        }
+        Ok(window)
+    }
+
+    pub fn offset(&self) -> u64 {
         self.base + self.start as u64
     }
 
-    fn rest(&self) -> &[u8] {
+    pub fn rest(&self) -> &[u8] {
         &self.buf[self.start..]
     }
 
     /// Reads one more chunk behind what is there; false at the end of the file.
-    fn fill(&mut self) -> io::Result<bool> {
+    pub fn fill(&mut self) -> io::Result<bool> {
         if self.eof {
             return Ok(false);
         }
@@ -177,11 +187,7 @@ impl<R: Read> Records<R> {
     /// Looks at the first bytes and settles the framing. `is_known` says whether a line is a
     /// record by itself. `None`: neither an array, nor lines, nor an object.
     pub fn open(input: R, max_record: usize, is_known: impl Fn(&[u8]) -> bool) -> io::Result<Option<Records<R>>> {
-        let mut window = Window { input, buf: Vec::new(), start: 0, base: 0, eof: false };
-        window.fill()?;
-        if window.buf.starts_with(b"\xef\xbb\xbf") {
-            window.start = 3;
-        }
+        let mut window = Window::new(input)?;
         let head = window.rest();
         let blank = head.iter().take_while(|b| b.is_ascii_whitespace()).count();
         let framing = match head.get(blank) {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, describe};
 use crate::read::MAX_RECORD_BYTES;
@@ -103,26 +104,33 @@ pub(crate) fn check_answer(field: &str, answer: &[Message]) -> Result<(), String
 /// # Errors
 /// A folder that is missing or not writable, a full disk, a row that does not serialise.
 pub fn write_jsonl<T: Serialize>(path: &Path, rows: impl IntoIterator<Item = T>) -> Result<u64, Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<u64> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".rows-").suffix(".tmp");
-        #[cfg(unix)]
-        {
-            // as the umask allows, like any other file of the run folder
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        }
-        let mut out = BufWriter::with_capacity(1 << 18, builder.tempfile_in(folder)?);
+        let mut out = BufWriter::with_capacity(1 << 18, temporary(path)?);
         let mut count = 0;
         for row in rows {
             serde_json::to_writer(&mut out, &row)?;
             out.write_all(b"\n")?;
             count += 1;
         }
-        let temporary = out.into_inner().map_err(|error| error.into_error())?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path).map_err(|error| error.error)?;
+        persist(out.into_inner().map_err(|error| error.into_error())?, path)?;
         Ok(count)
     };
     write().map_err(|source| Error::write(path, source))
+}
+
+/// A file beside `path`, with the rights that the umask gives to any other file.
+pub(crate) fn temporary(path: &Path) -> std::io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".rows-").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// Gives a written temporary file its name.
+pub(crate) fn persist(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }

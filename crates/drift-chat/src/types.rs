@@ -49,6 +49,18 @@ pub struct Chat {
 
 impl Chat {
     /// Every text that a person wrote or read: the messages, then comments and corrected answers.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        let explicit = self.explicit.iter().flat_map(|explicit| {
+            let edited = match &explicit.signal {
+                Signal::Edited(text) => text.as_ref(),
+                _ => None,
+            };
+            explicit.comment.as_ref().into_iter().chain(edited)
+        });
+        self.messages.iter().map(|message| &message.content).chain(explicit)
+    }
+
+    /// The same texts, in the same order.
     pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let explicit = self.explicit.iter_mut().flat_map(|explicit| {
             let edited = match &mut explicit.signal {
@@ -72,6 +84,22 @@ pub struct Explicit {
     pub comment: Option<String>,
 }
 
+impl Signal {
+    /// Good (true) or bad. `None`: neither, both, or for a detector to weigh.
+    pub fn verdict(&self) -> Option<bool> {
+        match *self {
+            Signal::Thumbs(up) => Some(up),
+            Signal::Rating { value, min, max } => {
+                let middle = (min + max) / 2.0;
+                (value != middle).then_some(value > middle)
+            }
+            Signal::Edited(_) => Some(false),
+            Signal::Annotated { dsat, sat } => (dsat != sat).then_some(sat),
+            Signal::Regenerated | Signal::Reworded | Signal::Commented => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
@@ -85,6 +113,8 @@ pub enum Signal {
     Reworded,
     /// Somebody replaced the answer, by this text where the log has it.
     Edited(Option<String>),
+    /// Nothing but the comment.
+    Commented,
     /// Labels of an annotator who read the turn after the answer; both false: looked at, none found.
     Annotated { dsat: bool, sat: bool },
 }
@@ -129,10 +159,13 @@ pub struct Case {
     pub evidence: Option<Evidence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
+    /// Which turn the feedback is, as [`crate::turn_key`] writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A preference pair in TRL's conversational format, own keys optional on input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     #[serde(default)]
     pub id: String,

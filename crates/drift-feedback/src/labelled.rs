@@ -28,14 +28,15 @@ enum Given {
     None,
     /// Readers disagree.
     Disputed,
-    Unknown,
+    /// A reader cannot tell.
+    Unsure,
 }
 
 /// Labels by key, in the order of the files; a later row replaces an earlier one of the same key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels {
     pub rows: Vec<Labelled>,
-    /// Rows without a verdict: disputed or unknown.
+    /// Rows without a verdict: disputed or unsure.
     pub open: usize,
     /// Rows that a later one replaced.
     pub replaced: usize,
@@ -96,7 +97,7 @@ impl Labels {
                     Given::Sat => Some(Verdict::Sat),
                     Given::Both => Some(Verdict::Both),
                     Given::None => Some(Verdict::None),
-                    Given::Disputed | Given::Unknown => None,
+                    Given::Disputed | Given::Unsure => None,
                 };
                 let next = verdict.map(|verdict| Labelled {
                     chat: chat.clone(),

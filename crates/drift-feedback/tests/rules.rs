@@ -176,7 +176,7 @@ fn what_is_dropped_is_counted_by_reason() {
         (no_prompt, dsat(1)),
         (midway, dsat(3)),
     ];
-    let (harvests, funnel) = harvest(&chats, Limits { prompt: 20, answer: 20 });
+    let (harvests, funnel) = harvest(&chats, Limits { prompt: 20, answer: 20, ..Limits::default() });
     let expected = [
         (Dropped::CaseNoPrompt, 1),
         (Dropped::CaseEmptyAnswer, 1),
@@ -212,7 +212,7 @@ proptest! {
 
     #[test]
     fn any_text_is_labelled_and_every_label_accounted_for(chats in prop::collection::vec(any_chat(), 1..4)) {
-            let mut harvester = Harvester::new(Limits { prompt: 200, answer: 50 });
+            let mut harvester = Harvester::new(Limits { prompt: 200, answer: 50, ..Limits::default() });
         for chat in &chats {
             let labels = DETECTOR.label(std::slice::from_ref(chat)).remove(0);
             for label in &labels {

@@ -8,6 +8,8 @@
 //!
 //! q, k and v lie in one buffer, `qkv[T, (N + 2G) D]`: N query heads, G key heads, G value heads.
 
+use crate::meter::Meter;
+
 mod backward;
 mod decode;
 mod forward;
@@ -16,6 +18,10 @@ mod pack;
 pub use backward::{Backward, backward};
 pub use decode::Cache;
 pub use forward::{Forward, forward};
+
+pub static FORWARD: Meter = Meter::new("attention");
+pub static DECODE: Meter = Meter::new("attention, decoding");
+pub static BACKWARD: Meter = Meter::new("attention, backward");
 
 /// A run of tokens of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +70,12 @@ fn lineage(segments: &[Segment], s: usize) -> Vec<usize> {
     }
     line.reverse();
     line
+}
+
+/// Pairs of a query and a key that it sees, of one head.
+pub fn visible(segments: &[Segment], window: Option<usize>) -> usize {
+    let of_token = |position: usize| window.map_or(position + 1, |w| w.min(position + 1));
+    segments.iter().map(|s| (s.position..s.position + s.len).map(of_token).sum::<usize>()).sum()
 }
 
 /// Rows of the left operand that one task works on, and columns of a block of scores.

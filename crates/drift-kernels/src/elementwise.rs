@@ -1,8 +1,13 @@
 //! SwiGLU, exp and sums with one order on every machine.
 
 use crate::isa::vectorized;
+use crate::meter::Meter;
 use crate::operand::Rows;
 use crate::par;
+
+pub static SWIGLU: Meter = Meter::new("swiglu");
+pub static SWIGLU_BACKWARD: Meter = Meter::new("swiglu, backward");
+pub static BIAS: Meter = Meter::new("bias");
 
 const LANES: usize = 16;
 
@@ -75,6 +80,7 @@ vectorized! {
 
 /// `gate_up[T, 2F]` (gate, then up, in every row) → `silu(gate) · up`, `[T, F]` (Shazeer, 2020).
 pub fn swiglu(gate_up: &[f32], f: usize, out: &mut Rows) {
+    let _span = SWIGLU.start(0, gate_up.len() * 5);
     out.fill(gate_up.len() / (2 * f), f, |t, row| {
         let (gate, up) = gate_up[t * 2 * f..][..2 * f].split_at(f);
         swiglu_row(gate, up, row);
@@ -83,6 +89,7 @@ pub fn swiglu(gate_up: &[f32], f: usize, out: &mut Rows) {
 
 /// The same in f32, `[T, F]`.
 pub fn swiglu_plain(gate_up: &[f32], f: usize, out: &mut [f32]) {
+    let _span = SWIGLU.start(0, gate_up.len() * 6);
     par::rows(out, f, 16, |first, rows| {
         for (i, row) in rows.chunks_mut(f).enumerate() {
             let (gate, up) = gate_up[(first + i) * 2 * f..][..2 * f].split_at(f);
@@ -93,6 +100,7 @@ pub fn swiglu_plain(gate_up: &[f32], f: usize, out: &mut [f32]) {
 
 /// Turns `gate_up[T, 2F]` into its gradient, given `d[T, F]`.
 pub fn swiglu_backward(gate_up: &mut [f32], f: usize, d: &[f32]) {
+    let _span = SWIGLU_BACKWARD.start(0, gate_up.len() * 10);
     par::rows(gate_up, 2 * f, 16, |first, rows| {
         for (i, row) in rows.chunks_mut(2 * f).enumerate() {
             let (gate, up) = row.split_at_mut(f);
@@ -104,6 +112,7 @@ pub fn swiglu_backward(gate_up: &mut [f32], f: usize, d: &[f32]) {
 /// `y[T, n] += bias[n]`, in rows of `n`.
 pub fn add_bias(y: &mut [f32], bias: &[f32]) {
     let n = bias.len();
+    let _span = BIAS.start(0, y.len() * 8);
     par::rows(y, n, 64, |_, rows| {
         for row in rows.chunks_mut(n) {
             add(row, bias);
@@ -113,6 +122,7 @@ pub fn add_bias(y: &mut [f32], bias: &[f32]) {
 
 /// `d_bias[n] += Σ_t dy[t, at..at + n]`, dy in rows of `ld`.
 pub fn bias_backward(dy: &[f32], ld: usize, at: usize, d_bias: &mut [f32]) {
+    let _span = BIAS.start(0, dy.len() / ld * d_bias.len() * 4);
     par::rows(d_bias, 1, 64, |first, columns| {
         for row in dy.chunks(ld) {
             add(columns, &row[at + first..][..columns.len()]);

@@ -5,10 +5,14 @@
 //! weight gradient  dW[out, in] += dYᵀ[out, T] · X   A = dYᵀ, B = panels whose rows are X's rows
 
 use crate::isa::Isa;
+use crate::meter::Meter;
 use crate::operand::{PANEL, Panels, Rows, Storage};
 use crate::par::{self, Shared};
 use crate::tile::{Operand, Tile};
 use std::ops::Range;
+
+/// Of all matrix products but those inside attention.
+pub static PRODUCTS: Meter = Meter::new("products");
 
 /// Rows and panels of one task: A's rows of a task stay in the second-level cache while its panels
 /// stream by.
@@ -45,6 +49,7 @@ pub fn product(
     );
     assert!(cols.start.is_multiple_of(PANEL), "columns start at a panel's border");
     assert!(n <= ldc && c.len() >= (m - 1) * ldc + n, "C holds {m} x {n} with {ldc} elements a row");
+    let _span = PRODUCTS.start(2 * m * n * a.k, (m + n) * a.k * a.data.element() + m * n * 4);
     let panels = n.div_ceil(PANEL);
     let (row_tasks, panel_tasks) = (m.div_ceil(TASK_ROWS), panels.div_ceil(TASK_PANELS));
     let c = Shared::new(c);
@@ -100,18 +105,23 @@ unsafe fn one_panel(
         }
         (Storage::Bf16(x), Storage::Bf16(y)) => {
             assert!(from.is_multiple_of(2));
+            assert_eq!(a.halves, b.halves, "both operands of a product have one precision");
             // A's padding is zero, so the padded k may be used wherever B has it too.
-            let k = a.stride.min(b.kp - from);
-            let t = Tile {
-                a: x.as_ptr().add(first * a.stride),
-                lda: a.stride,
-                b: y.as_ptr().add(skip),
-                k,
-                c,
-                ldc,
-                accumulate,
-            };
-            u16::rows(isa, t, rows);
+            let k = a.kp.min(b.kp - from);
+            // (high + low)(high + low) without low · low, which is as small as what two halves lose.
+            let products: &[(usize, usize)] = if a.halves == 2 { &[(0, 0), (1, 0), (0, 1)] } else { &[(0, 0)] };
+            for (i, (of_a, of_b)) in products.iter().enumerate() {
+                let t = Tile {
+                    a: x.as_ptr().add(first * a.stride + of_a * a.kp),
+                    lda: a.stride,
+                    b: y.as_ptr().add(skip + of_b * b.kp * PANEL),
+                    k,
+                    c,
+                    ldc,
+                    accumulate: accumulate || i > 0,
+                };
+                u16::rows(isa, t, rows);
+            }
         }
         _ => panic!("both operands of a product have one precision"),
     }

@@ -2,8 +2,12 @@
 
 use crate::elementwise::sum_of;
 use crate::isa::vectorized;
+use crate::meter::Meter;
 use crate::operand::Rows;
 use crate::par::{self, Shared};
+
+pub static NORM: Meter = Meter::new("norm");
+pub static NORM_BACKWARD: Meter = Meter::new("norm, backward");
 
 vectorized! {
     /// `1 / sqrt(mean(x²) + eps)` of one row.
@@ -41,6 +45,7 @@ pub fn row(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> f32 {
 /// `x[T, H]`, `w[H]` → `y[T, H]` as the left operand of the products that follow.
 pub fn forward(x: &[f32], w: &[f32], eps: f32, y: &mut Rows) {
     let h = w.len();
+    let _span = NORM.start(0, x.len() * 6);
     y.fill(x.len() / h, h, |t, out| {
         row(&x[t * h..][..h], w, eps, out);
     });
@@ -50,6 +55,7 @@ pub fn forward(x: &[f32], w: &[f32], eps: f32, y: &mut Rows) {
 pub fn backward(x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut [f32], dw: &mut [f32], rstd: &mut Vec<f32>) {
     let h = w.len();
     let tokens = x.len() / h;
+    let _span = NORM_BACKWARD.start(0, x.len() * 16);
     rstd.resize(tokens, 0.0);
     {
         let rstd = Shared::new(rstd);

@@ -5,9 +5,12 @@
 //! runs first, so that a kernel streams it; bf16 panels interleave two values of k (the layout of
 //! `vdpbf16ps` and of AMX tiles). Weights are packed once an update, activations once a product.
 
-use crate::isa::vectorized;
+use crate::meter::Meter;
+use crate::narrow::{columns_to_pairs, halves, low_half, rows_to_pairs, to_bf16, turn};
 use crate::par::{self, Shared};
-use crate::tile::Operand;
+
+/// Of making operands from f32 matrices.
+pub static PACKING: Meter = Meter::new("packing");
 
 /// Columns of a panel.
 pub const PANEL: usize = 32;
@@ -21,6 +24,18 @@ const SPARE_ROWS: usize = 16;
 pub enum Precision {
     F32,
     Bf16,
+    /// Each operand as two bf16 halves, x = high + low, and a product as three of the four products of
+    /// halves: 16 bits of accuracy from bf16 units.
+    Bf16x3,
+}
+
+impl Precision {
+    pub const ALL: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Bf16x3];
+
+    /// bf16 values that stand for one value.
+    pub(crate) fn halves(self) -> usize {
+        if self == Precision::Bf16x3 { 2 } else { 1 }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -33,7 +48,7 @@ impl Storage {
     fn new(precision: Precision) -> Storage {
         match precision {
             Precision::F32 => Storage::F32(Vec::new()),
-            Precision::Bf16 => Storage::Bf16(Vec::new()),
+            Precision::Bf16 | Precision::Bf16x3 => Storage::Bf16(Vec::new()),
         }
     }
 
@@ -45,71 +60,18 @@ impl Storage {
         }
     }
 
+    /// Bytes of one.
+    pub fn element(&self) -> usize {
+        match self {
+            Storage::F32(_) => 4,
+            Storage::Bf16(_) => 2,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Storage::F32(data) => data.capacity() * 4,
             Storage::Bf16(data) => data.capacity() * 2,
-        }
-    }
-}
-
-/// Rounds to the nearest bf16, ties to even; NaN stays NaN.
-#[inline(always)]
-fn bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
-    if nan { (bits >> 16) as u16 | 0x40 } else { rounded as u16 }
-}
-
-vectorized! {
-    pub fn to_bf16(src: &[f32], dst: &mut [u16]) {
-        for (d, s) in dst.iter_mut().zip(src) {
-            *d = bf16(*s);
-        }
-    }
-}
-
-vectorized! {
-    /// Rows of A from columns of `src[k, ld]`: row i of `rows` is column `first + i`, in blocks that
-    /// stay in registers on the way.
-    fn turn_to_bf16(src: &[f32], ld: usize, first: usize, k: usize, rows: &mut [u16], stride: usize) {
-        const BLOCK: usize = 16;
-        let n = rows.len() / stride;
-        for from in (0..k).step_by(BLOCK) {
-            let depth = BLOCK.min(k - from);
-            let mut block = [[0u16; BLOCK]; BLOCK];
-            for l in 0..depth {
-                let line = &src[(from + l) * ld + first..][..n];
-                for (i, value) in line.iter().enumerate() {
-                    block[i][l] = bf16(*value);
-                }
-            }
-            for (i, line) in block[..n].iter().enumerate() {
-                rows[i * stride + from..][..depth].copy_from_slice(&line[..depth]);
-            }
-        }
-    }
-}
-
-vectorized! {
-    /// One bf16 panel's rows `at..at + rows`: columns `col..col + width` of `src[rows, ld]`.
-    fn pair_to_bf16(src: &[f32], ld: usize, col: usize, width: usize, at: usize, rows: usize, panel: &mut [u16]) {
-        for l in 0..rows {
-            let line = &src[l * ld + col..][..width];
-            let out = &mut panel[u16::place(at + l, 0)..];
-            let odd = (at + l) % 2 == 1;
-            if !odd && l + 1 < rows {
-                let next = &src[(l + 1) * ld + col..][..width];
-                for (j, pair) in out[..2 * width].chunks_exact_mut(2).enumerate() {
-                    pair[0] = bf16(line[j]);
-                    pair[1] = bf16(next[j]);
-                }
-            } else if !odd || l == 0 {
-                for j in 0..width {
-                    out[2 * j] = bf16(line[j]);
-                }
-            }
         }
     }
 }
@@ -119,14 +81,17 @@ vectorized! {
 pub struct Rows {
     pub(crate) m: usize,
     pub(crate) k: usize,
-    /// Elements from one row to the next.
+    /// k with its padding.
+    pub(crate) kp: usize,
+    /// Elements from one row to the next: `halves · kp`.
     pub(crate) stride: usize,
+    pub(crate) halves: usize,
     pub(crate) data: Storage,
 }
 
 impl Rows {
     pub fn new(precision: Precision) -> Rows {
-        Rows { m: 0, k: 0, stride: 0, data: Storage::new(precision) }
+        Rows { m: 0, k: 0, kp: 0, stride: 0, halves: precision.halves(), data: Storage::new(precision) }
     }
 
     pub fn shape(&self) -> (usize, usize) {
@@ -138,20 +103,22 @@ impl Rows {
     }
 
     fn shape_to(&mut self, m: usize, k: usize) {
-        let stride = match self.data {
+        let kp = match self.data {
             Storage::F32(_) => k,
             Storage::Bf16(_) => k.next_multiple_of(K_TILE),
         };
+        let stride = self.halves * kp;
         if (self.m, self.k) != (m, k) {
             self.data.resize((m + SPARE_ROWS) * stride);
-            (self.m, self.k, self.stride) = (m, k, stride);
+            (self.m, self.k, self.kp, self.stride) = (m, k, kp, stride);
         }
     }
 
     /// Fills A[m, k] row by row: `row(i, out)` writes row i, `[k]`.
     pub fn fill(&mut self, m: usize, k: usize, row: impl Fn(usize, &mut [f32]) + Sync + Send) {
+        let _span = PACKING.start(0, m * k * (4 + self.data.element()));
         self.shape_to(m, k);
-        let stride = self.stride;
+        let (stride, kp) = (self.stride, self.kp);
         match &mut self.data {
             Storage::F32(data) => par::rows(&mut data[..m * stride], stride, 16, |first, rows| {
                 for (i, out) in rows.chunks_mut(stride).enumerate() {
@@ -162,8 +129,13 @@ impl Rows {
                 let mut wide = vec![0.0; k];
                 for (i, out) in rows.chunks_mut(stride).enumerate() {
                     row(first + i, &mut wide);
-                    to_bf16(&wide, &mut out[..k]);
-                    out[k..].fill(0); // an earlier, wider matrix may have left values here
+                    for (half, out) in out.chunks_mut(kp).enumerate() {
+                        if half == 1 {
+                            wide = low_half(&wide);
+                        }
+                        to_bf16(&wide, &mut out[..k]);
+                        out[k..].fill(0); // an earlier, wider matrix may have left values here
+                    }
                 }
             }),
         }
@@ -176,9 +148,11 @@ impl Rows {
 
     /// A = srcᵀ, src `[k, m]` with `ld` elements from row to row.
     pub fn load_transposed(&mut self, src: &[f32], m: usize, k: usize, ld: usize) {
+        let _span = PACKING.start(0, m * k * (4 + self.data.element()));
         self.shape_to(m, k);
-        let stride = self.stride;
-        const BLOCK: usize = 16;
+        let (stride, kp) = (self.stride, self.kp);
+        // Columns of src that a task turns: a few cache lines of every row.
+        const BLOCK: usize = 64;
         match &mut self.data {
             Storage::F32(data) => par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
                 for l in 0..k {
@@ -188,12 +162,17 @@ impl Rows {
                     }
                 }
             }),
-            Storage::Bf16(data) => par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
-                turn_to_bf16(src, ld, first, k, rows, stride);
-                for out in rows.chunks_mut(stride) {
-                    out[k..].fill(0);
+            Storage::Bf16(data) => {
+                for (half, src) in halves(src, self.halves).iter().enumerate() {
+                    par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
+                        let rows = &mut rows[half * kp..];
+                        turn(src, ld, first, k, rows, stride);
+                        for out in rows.chunks_mut(stride) {
+                            out[k..kp].fill(0);
+                        }
+                    });
                 }
-            }),
+            }
         }
     }
 }
@@ -205,12 +184,14 @@ pub struct Panels {
     pub(crate) n: usize,
     /// k with its padding; even for bf16.
     pub(crate) kp: usize,
+    /// A panel holds its high half, then its low half.
+    pub(crate) halves: usize,
     pub(crate) data: Storage,
 }
 
 impl Panels {
     pub fn new(precision: Precision) -> Panels {
-        Panels { k: 0, n: 0, kp: 0, data: Storage::new(precision) }
+        Panels { k: 0, n: 0, kp: 0, halves: precision.halves(), data: Storage::new(precision) }
     }
 
     pub fn shape(&self) -> (usize, usize) {
@@ -223,7 +204,7 @@ impl Panels {
 
     /// Elements of one panel.
     pub(crate) fn panel(&self) -> usize {
-        self.kp * PANEL
+        self.halves * self.kp * PANEL
     }
 
     /// Gives B the shape `[k, n]`; the values are whatever was there, the padding is zero.
@@ -235,7 +216,7 @@ impl Panels {
             Storage::F32(_) => k,
             Storage::Bf16(_) => k.next_multiple_of(K_TILE),
         };
-        let len = n.div_ceil(PANEL) * PANEL * kp;
+        let len = n.div_ceil(PANEL) * PANEL * kp * self.halves;
         self.data.resize(len);
         match &mut self.data {
             Storage::F32(data) => zero(data),
@@ -248,6 +229,7 @@ impl Panels {
     pub fn set_columns(&mut self, at: usize, src: &[f32], rows: usize) {
         let (k, panel) = (self.k, self.panel());
         assert!(at + rows <= self.n && src.len() == rows * k, "B[{k}, {}]: columns {at}+{rows}", self.n);
+        let _span = PACKING.start(0, src.len() * (4 + self.data.element()));
         // One task a panel that the columns touch.
         let (first, last) = (at / PANEL, (at + rows).div_ceil(PANEL));
         match &mut self.data {
@@ -262,13 +244,12 @@ impl Panels {
                 });
             }
             Storage::Bf16(data) => {
+                let half_panel = self.kp * PANEL;
                 par::rows(&mut data[first * panel..last * panel], panel, 1, |p, out| {
-                    let mut narrow = vec![0u16; k];
-                    for j in columns(first + p, at, rows) {
-                        to_bf16(&src[((first + p) * PANEL + j - at) * k..][..k], &mut narrow);
-                        for (l, value) in narrow.iter().enumerate() {
-                            out[u16::place(l, j)] = *value;
-                        }
+                    let columns = columns(first + p, at, rows);
+                    let src = &src[((first + p) * PANEL + columns.start - at) * k..][..columns.len() * k];
+                    for (src, out) in halves(src, self.halves).iter().zip(out.chunks_mut(half_panel)) {
+                        columns_to_pairs(src, k, columns.start, out);
                     }
                 });
             }
@@ -280,6 +261,7 @@ impl Panels {
     pub fn set_rows(&mut self, at: usize, src: &[f32], rows: usize, ld: usize) {
         let (n, panel) = (self.n, self.panel());
         assert!(at + rows <= self.k, "B[{}, {n}]: rows {at}+{rows}", self.k);
+        let _span = PACKING.start(0, rows * n * (4 + self.data.element()));
         let pieces = n.div_ceil(PANEL);
         match &mut self.data {
             Storage::F32(data) => par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
@@ -288,10 +270,14 @@ impl Panels {
                     out[(at + l) * PANEL..][..width].copy_from_slice(&src[l * ld + p * PANEL..][..width]);
                 }
             }),
-            Storage::Bf16(data) => par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
-                let width = PANEL.min(n - p * PANEL);
-                pair_to_bf16(src, ld, p * PANEL, width, at, rows, out);
-            }),
+            Storage::Bf16(data) => {
+                for (half, src) in halves(src, self.halves).iter().enumerate() {
+                    par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
+                        let width = PANEL.min(n - p * PANEL);
+                        rows_to_pairs(src, ld, p * PANEL, width, at, rows, &mut out[half * self.kp * PANEL..]);
+                    });
+                }
+            }
         }
     }
 }

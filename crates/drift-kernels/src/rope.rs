@@ -1,7 +1,10 @@
 //! Rotary position embedding, in the half-split form of Hugging Face (Su et al., 2021).
 
 use crate::isa::vectorized;
+use crate::meter::Meter;
 use crate::par;
+
+pub static ROPE: Meter = Meter::new("rope");
 
 /// cos and sin of every angle a token may need.
 #[derive(Clone, Debug)]
@@ -44,6 +47,7 @@ impl Rope {
 
     fn rotate(&self, x: &mut [f32], ld: usize, heads: usize, positions: &[u32], sign: f32) {
         let half = self.inv_freq.len();
+        let _span = ROPE.start(0, positions.len() * heads * 2 * half * 8);
         par::rows(x, ld, 32, |first, rows| {
             for (i, row) in rows.chunks_mut(ld).enumerate() {
                 let angles = &self.table[positions[first + i] as usize * 2 * half..][..2 * half];

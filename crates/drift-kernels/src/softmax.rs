@@ -3,7 +3,12 @@
 
 use crate::elementwise::{exp, sum_of};
 use crate::isa::vectorized;
+use crate::meter::Meter;
 use crate::par::{self, Shared};
+
+/// Of log-softmax over the vocabulary.
+pub static SOFTMAX: Meter = Meter::new("softmax");
+pub static SOFTMAX_BACKWARD: Meter = Meter::new("softmax, backward");
 
 /// Running `log Σ exp` of A rows: maximum and sum of exponentials relative to it.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +27,7 @@ impl LogSumExp {
 
     /// Takes in one more slab of logits, `[A, width]`.
     pub fn add(&mut self, logits: &[f32], width: usize) {
+        let _span = SOFTMAX.start(0, logits.len() * 4);
         let (max, sum) = (Shared::new(&mut self.max), Shared::new(&mut self.sum));
         let rows = logits.len() / width;
         par::tasks(rows.div_ceil(8), |task| {
@@ -42,7 +48,17 @@ impl LogSumExp {
 vectorized! {
     fn add_row(logits: &[f32], max: &mut f32, sum: &mut f32) {
         let top = max_of(logits).max(*max);
-        *sum = *sum * exp(*max - top) + sum_of(logits.len(), |i| exp(logits[i] - top));
+        let (whole, rest) = logits.as_chunks::<16>();
+        let mut lanes = [0.0f32; 16];
+        for chunk in whole {
+            for j in 0..16 {
+                lanes[j] += exp(chunk[j] - top);
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            *lane += exp(*value - top);
+        }
+        *sum = *sum * exp(*max - top) + sum_of(16, |j| lanes[j]);
         *max = top;
     }
 }
@@ -50,10 +66,14 @@ vectorized! {
 #[inline(always)]
 fn max_of(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
-    for chunk in x.chunks(16) {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
+    let (whole, rest) = x.as_chunks::<16>();
+    for chunk in whole {
+        for j in 0..16 {
+            lanes[j] = if chunk[j] > lanes[j] { chunk[j] } else { lanes[j] };
         }
+    }
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *lane = if *value > *lane { *value } else { *lane };
     }
     lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max)
 }
@@ -61,6 +81,7 @@ fn max_of(x: &[f32]) -> f32 {
 /// Turns a slab of logits `[A, width]`, vocabulary entries from `first` on, into the gradient of
 /// `Σ_a scale[a] · log p(target[a])`: `scale[a] · (1{v = target} - p[a, v])`.
 pub fn logp_backward(logits: &mut [f32], width: usize, first: usize, lse: &[f32], targets: &[u32], scale: &[f32]) {
+    let _span = SOFTMAX_BACKWARD.start(0, logits.len() * 8);
     par::rows(logits, width, 8, |row, rows| {
         for (i, slab) in rows.chunks_mut(width).enumerate() {
             let a = row + i;

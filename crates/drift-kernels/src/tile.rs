@@ -6,7 +6,8 @@
 
 use crate::amx;
 use crate::isa::Isa;
-use crate::operand::{PANEL, to_bf16};
+use crate::narrow::to_bf16;
+use crate::operand::PANEL;
 
 /// One product: `a` points at rows of `lda` elements, `b` at a panel, `c` at rows of `ldc` elements
 /// with at least 32 writable columns. `k` counts elements of A's rows (even for bf16).

@@ -73,7 +73,7 @@ impl Head {
 
 /// What only the backward pass needs.
 pub(crate) struct HeadBackward {
-    /// B[V, H]
+    /// B[SLAB, H]: the slab's rows of the output matrix.
     weights: Panels,
     rows: Rows,
     turned: Rows,
@@ -97,12 +97,6 @@ impl HeadBackward {
             d_gathered: Vec::new(),
             rstd: Vec::new(),
         }
-    }
-
-    pub fn pack(&mut self, model: &Model) {
-        let c = model.config();
-        self.weights.shape_to(c.vocab_size, c.hidden_size);
-        self.weights.set_rows(0, model.param(&model.head_range()), c.vocab_size, c.hidden_size);
     }
 
     /// Given `d loss / d logp` of each target, writes `dx[T, H]` and adds to `grads`. The logits are
@@ -135,7 +129,10 @@ impl HeadBackward {
             logp_backward(&mut head.logits, width, first, &head.lse, &targets, dlogps);
             self.rows.load(&head.logits, answers, width, width);
             let isa = Isa::current();
-            product(isa, &self.rows, 0..answers, &self.weights, 0..h, first, &mut self.d_normed, h, true);
+            let weights = &model.param(&model.head_range())[first * h..(first + width) * h];
+            self.weights.shape_to(width, h);
+            self.weights.set_rows(0, weights, width, h);
+            product(isa, &self.rows, 0..answers, &self.weights, 0..h, 0, &mut self.d_normed, h, true);
             self.turned.load_transposed(&head.logits, width, answers, width);
             let dw = &mut d_head[first * h..(first + width) * h];
             product(isa, &self.turned, 0..width, &self.inputs, 0..h, 0, dw, h, true);

@@ -23,7 +23,7 @@ pub mod save;
 pub mod tape;
 
 pub use config::ModelConfig;
-pub use drift_kernels::Precision;
+pub use drift_kernels::{Precision, meter};
 pub use generate::{Finish, Request, Sample, generate};
 pub use model::Model;
 pub use packed::{Packed, Target};

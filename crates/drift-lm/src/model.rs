@@ -19,8 +19,6 @@ pub struct Model {
     /// B[H, V]
     pub(crate) head: Panels,
     pub(crate) rope: Rope,
-    /// Counts updates, so that operands packed elsewhere know when they are stale.
-    pub(crate) version: u64,
 }
 
 /// One layer's weights as right operands of the forward pass.
@@ -57,7 +55,7 @@ impl Model {
             .collect();
         let rope = Rope::new(inverse_frequencies(&config), config.max_position_embeddings.min(MAX_POSITIONS));
         let head = Panels::new(precision);
-        let mut model = Model { config, layout, precision, params, layers, head, rope, version: 0 };
+        let mut model = Model { config, layout, precision, params, layers, head, rope };
         model.pack();
         model
     }
@@ -91,7 +89,6 @@ impl Model {
     pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
         change(&mut self.params);
         self.pack();
-        self.version += 1;
     }
 
     pub(crate) fn param(&self, range: &Range<usize>) -> &[f32] {

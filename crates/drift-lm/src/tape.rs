@@ -9,9 +9,9 @@ use drift_kernels::elementwise;
 /// All buffers of forward and backward, reused from step to step; they grow to the largest batch.
 pub struct Tape {
     budget: usize,
-    /// The model's version that the backward operands were packed from.
-    packed: Option<u64>,
-    weights: Vec<BackwardLayer>,
+    /// Of the layer at hand: packed anew for each, since copies of all would take as much memory as the
+    /// forward operands, and packing takes a hundredth of the layer's time.
+    weights: BackwardLayer,
     layers: Vec<Activations>,
     /// Layers from this one on keep their activations, the others compute them again.
     first_kept: usize,
@@ -31,8 +31,7 @@ impl Tape {
         let (precision, layers) = (model.precision(), model.config().num_layers);
         Tape {
             budget,
-            packed: None,
-            weights: (0..layers).map(|_| BackwardLayer::new(precision)).collect(),
+            weights: BackwardLayer::new(precision),
             layers: (0..layers).map(|_| Activations::default()).collect(),
             first_kept: 0,
             again: Activations::default(),
@@ -66,7 +65,6 @@ impl Tape {
     pub fn backward(&mut self, model: &Model, batch: &Packed, dlogps: &[f32], grads: &mut [f32]) {
         assert_eq!(dlogps.len(), batch.targets.len());
         assert_eq!(grads.len(), model.layout().len);
-        self.pack(model);
         let h = model.config().hidden_size;
         self.dx.resize(batch.tokens.len() * h, 0.0);
         self.head_backward.backward(&mut self.head, model, batch, dlogps, &mut self.dx, grads);
@@ -80,22 +78,12 @@ impl Tape {
             } else {
                 layer
             };
-            let weights = &self.weights[l];
-            block::backward(model, l, weights, batch, kept, &mut self.dx, &mut self.backward, grads);
+            self.weights.pack(model, l);
+            block::backward(model, l, &self.weights, batch, kept, &mut self.dx, &mut self.backward, grads);
         }
         let embed = &mut grads[model.layout().embed.clone()];
         for (token, d) in batch.tokens.iter().zip(self.dx.chunks(h)) {
             elementwise::add(&mut embed[*token as usize * h..][..h], d);
-        }
-    }
-
-    fn pack(&mut self, model: &Model) {
-        if self.packed != Some(model.version) {
-            for (l, layer) in self.weights.iter_mut().enumerate() {
-                layer.pack(model, l);
-            }
-            self.head_backward.pack(model);
-            self.packed = Some(model.version);
         }
     }
 }

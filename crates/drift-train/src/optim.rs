@@ -3,9 +3,13 @@
 //! Updates are element by element and norms are sums over fixed pieces added in order, so the
 //! number of threads changes no bit.
 
+use drift_lm::meter::Meter;
 use drift_lm::params::Layout;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+pub static UPDATE: Meter = Meter::new("update");
+pub static CLIPPING: Meter = Meter::new("clipping");
 
 /// Elements a task takes; fixed, because the partial sums of a norm follow it.
 const CHUNK: usize = 1 << 15;
@@ -49,6 +53,7 @@ impl Optimizer {
     /// One update of `params` along `grads`, all of one length.
     pub fn step(&mut self, params: &mut [f32], grads: &[f32], lr: f64) {
         assert_eq!(params.len(), grads.len());
+        let _span = UPDATE.start(0, params.len() * 4 * (3 + 2 * self.moments.len()));
         self.updates += 1;
         let chunks = params.par_chunks_mut(CHUNK).zip(grads.par_chunks(CHUNK));
         match (self.kind, self.moments.as_mut_slice()) {
@@ -117,6 +122,7 @@ impl AdamW {
 /// Scales `grads` to a norm of at most `max_norm` as `torch.nn.utils.clip_grad_norm_` does:
 /// by max_norm / (norm + 1e-6), never above 1. Returns the norm before.
 pub fn clip_grad_norm(grads: &mut [f32], max_norm: f64) -> f64 {
+    let _span = CLIPPING.start(0, grads.len() * 12);
     let norm = norm(grads);
     let scale = max_norm / (norm + 1e-6);
     if scale < 1.0 {

@@ -47,6 +47,7 @@ pub fn precision_name(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "f32",
         Precision::Bf16 => "bf16",
+        Precision::Bf16x3 => "bf16x3",
     }
 }
 

@@ -3,15 +3,16 @@
 //! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 130: interrupted.
 
 use crate::assets::{LOGS, MODEL};
-use crate::commands::{detect, generate, score, single};
+use crate::commands::{convert, detect, generate, score, single};
 use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
 use crate::interrupt::{self, Interrupted};
 use crate::talk::{Color, Level, Talk, one_line, say};
-use crate::{demo, doctor, iterate, report};
+use crate::{bench, demo, doctor, forget, iterate, report, review};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use drift_chat::{Columns, Format, LogReader, Scale};
 use drift_kernels::Isa;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Find dissatisfied turns in chat logs: cases, seed pairs, labels
     Detect(detect::Options),
+    /// Write chat logs or pairs in another format: DRIFT, TRL, KTO, ShareGPT, OpenAI, Parquet
+    Convert(convert::Options),
     /// Draw fresh answers to cases
     Sample(single::Sample),
     /// Make preference pairs of cases and fresh answers
@@ -66,6 +69,10 @@ enum Command {
     Score(score::Options),
     /// Answer one prompt, on stdout
     Generate(generate::Options),
+    /// Look at found cases one by one on a local page and correct their labels
+    Review(review::Options),
+    /// Take a user's conversations, or one, out of every file of a run
+    Forget(forget::Options),
     /// Write the report of a run folder, finished or not
     Report {
         /// The run folder
@@ -73,6 +80,8 @@ enum Command {
     },
     /// What this machine has and, given a model and a config, what a run needs; exit 1 if it will not fit
     Doctor(doctor::Options),
+    /// How fast this machine does the work, and what each operation takes of it
+    Bench(bench::Options),
 }
 
 #[derive(Debug, Args)]
@@ -86,7 +95,7 @@ struct Fetch {
 }
 
 /// How a command reads settings from a config file, or takes the defaults.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Settings {
     /// Take settings from this config file
     #[arg(long, value_name = "FILE")]
@@ -100,6 +109,27 @@ impl Settings {
 
     pub fn given(&self) -> bool {
         self.config.is_some()
+    }
+}
+
+/// How a command reads chat logs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LogArgs {
+    /// Read every log as this format, where its content is not to tell: see docs/formats.md
+    #[arg(long, value_name = "NAME")]
+    format: Option<Format>,
+    /// What is what in a table or in JSON lines of your own: conversation=…,role=…,content=… or
+    /// request=…,answer=… or messages=…; also user, rating, comment, opted_out
+    #[arg(long, value_name = "WHAT=COLUMN,…", conflicts_with = "format")]
+    columns: Option<Columns>,
+    /// Scale of ratings that are numbers [default: the smallest usual one that holds them]
+    #[arg(long, value_name = "WORST..BEST", allow_hyphen_values = true)]
+    scale: Option<Scale>,
+}
+
+impl LogArgs {
+    pub fn reader(&self) -> LogReader {
+        LogReader { format: self.format, columns: self.columns.clone(), scale: self.scale }
     }
 }
 
@@ -192,11 +222,14 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
             println!("{}", iterate::run(&config, talk)?.report.display());
         }
         Command::Detect(options) => detect::run(&options, talk)?,
+        Command::Convert(options) => convert::run(&options, talk)?,
         Command::Sample(options) => single::sample(&options, talk)?,
         Command::Pair(options) => single::pair(&options, talk)?,
         Command::Train(options) => single::train(&options, talk)?,
         Command::Score(options) => score::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
+        Command::Review(options) => review::run(&options, talk)?,
+        Command::Forget(options) => forget::run(&options, talk)?,
         Command::Report { run } => {
             if run.is_dir() && !run.join("run.json").is_file() {
                 bail!("{}: has no run.json, expected a run folder; hint: `drift run` makes one", run.display());
@@ -204,6 +237,7 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
             println!("{}", report::write(&run)?.display());
         }
         Command::Doctor(options) => return doctor::run(&options),
+        Command::Bench(options) => bench::run(&options, talk)?,
     }
     Ok(ExitCode::SUCCESS)
 }

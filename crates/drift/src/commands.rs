@@ -1,5 +1,6 @@
 //! Commands that work outside of a run folder.
 
+pub mod convert;
 pub mod detect;
 pub mod generate;
 pub mod score;

@@ -6,6 +6,7 @@
 
 pub mod sections;
 
+use drift_chat::LogReader;
 use sections::{Cases, Detect, Logs, Loss, Model, Precision, Run, Sample, Train, Warm};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub struct File {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Source {
     /// Chat logs, to be searched for dissatisfied turns.
-    Logs { files: Vec<PathBuf>, redact: bool },
+    Logs { files: Vec<PathBuf>, redact: bool, redact_names: bool, reader: LogReader },
     /// Cases found elsewhere: rows of the paper's DSAT file, and pair files for the warm start.
     Cases { files: Vec<PathBuf>, seed_pairs: Vec<PathBuf> },
 }
@@ -92,7 +93,9 @@ impl File {
         let resolve = |paths: Vec<PathBuf>| paths.into_iter().map(|path| base.join(path)).collect::<Vec<_>>();
         let source = match (logs.files.is_empty(), cases.files.is_empty()) {
             (false, true) if cases.seed_pairs.is_empty() => {
-                Some(Source::Logs { files: resolve(logs.files), redact: logs.redact })
+                let Logs { files, redact, redact_names, format, columns, scale } = logs;
+                let reader = LogReader { format, columns, scale };
+                Some(Source::Logs { files: resolve(files), redact, redact_names, reader })
             }
             (true, false) => Some(Source::Cases { files: resolve(cases.files), seed_pairs: resolve(cases.seed_pairs) }),
             (false, _) => {
@@ -177,7 +180,10 @@ impl Config {
     /// As a file that shows every setting, with the paths resolved.
     pub fn to_file(&self) -> File {
         let (logs, cases) = match self.source.clone() {
-            Some(Source::Logs { files, redact }) => (Logs { files, redact }, Cases::default()),
+            Some(Source::Logs { files, redact, redact_names, reader }) => {
+                let LogReader { format, columns, scale } = reader;
+                (Logs { files, redact, redact_names, format, columns, scale }, Cases::default())
+            }
             Some(Source::Cases { files, seed_pairs }) => (Logs::default(), Cases { files, seed_pairs }),
             None => Default::default(),
         };

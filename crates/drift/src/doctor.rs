@@ -2,19 +2,18 @@
 //! time, said before anything is loaded.
 
 use crate::assets::{LOGS, MODEL, cache_dir};
-use crate::config::sections::Precision;
 use crate::config::{Config, Source};
+use crate::machine::{bytes_per_second, products_per_second};
 use crate::memory::{Need, free, gigabytes, total};
 use crate::policy::chat_format;
 use anyhow::{Context, Result};
-use drift_kernels::{Isa, Panels, Rows, matmul};
+use drift_kernels::Isa;
 use drift_lm::ModelConfig;
 use drift_lm::load::inspect;
 use drift_lm::params::Layout;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 /// Of the speed of large matrix products, what a whole training step reaches.
 const EFFICIENCY: f64 = 0.4;
@@ -108,7 +107,7 @@ fn needs(out: &mut impl Write, model: &ModelConfig, config: &Config) -> Result<b
         gigabytes(checkpoint + need.training)
     )?;
 
-    let speed = products_per_second(config.train_precision());
+    let speed = products_per_second(config.train_precision().into());
     let weights = Layout::of(model).len as f64;
     let products = speed * EFFICIENCY / (2.0 * weights); // tokens a second, forward
     // Reference forward, forward, backward (twice), and one more forward where activations are not kept.
@@ -160,42 +159,6 @@ fn cases(config: &Config) -> Result<Option<usize>> {
         (Some(given), max) => Some(given.min(max)),
         (None, max) => Some(max),
     })
-}
-
-/// Floating-point operations a second in products of the size that training has.
-fn products_per_second(precision: Precision) -> f64 {
-    const M: usize = 1024;
-    const K: usize = 576;
-    const N: usize = 1536;
-    let (mut rows, mut panels) = (Rows::new(precision.into()), Panels::new(precision.into()));
-    rows.load(&vec![0.5; M * K], M, K, K);
-    panels.shape_to(K, N);
-    panels.set_columns(0, &vec![0.25; K * N], N);
-    let mut c = vec![0.0; M * N];
-    per_second((2 * M * K * N) as f64, || matmul(&rows, &panels, &mut c, N, false))
-}
-
-/// Bytes a second of a stream from memory, on all threads.
-fn bytes_per_second() -> f64 {
-    use rayon::prelude::*;
-    let data = vec![1u64; 16 << 20];
-    per_second(size_of_val(&data[..]) as f64, || {
-        let sum: u64 = data.par_chunks(1 << 16).map(|chunk| chunk.iter().sum::<u64>()).sum();
-        std::hint::black_box(sum);
-    })
-}
-
-/// The best of the rounds of a quarter of a second, the first left out.
-fn per_second(amount: f64, mut work: impl FnMut()) -> f64 {
-    work();
-    let start = Instant::now();
-    let mut best: f64 = 0.0;
-    while start.elapsed() < Duration::from_millis(250) {
-        let round = Instant::now();
-        work();
-        best = best.max(amount / round.elapsed().as_secs_f64());
-    }
-    best
 }
 
 fn duration(seconds: f64) -> String {

@@ -12,6 +12,19 @@ pub const TEMPORARY: &str = ".drift-tmp";
 /// Runs `fill` on a temporary file in the folder of `path` and renames it to `path`. On any error
 /// `path` is as it was.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    write_as(path, fill, make_readable)
+}
+
+/// The same for a file that only its owner may read.
+pub fn write_private(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    write_as(path, fill, |_| Ok(()))
+}
+
+fn write_as(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    permit: fn(&std::fs::File) -> std::io::Result<()>,
+) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs_err::create_dir_all(folder)?;
     let failed = || format!("{}: cannot write; hint: is the disk full or read-only?", path.display());
@@ -20,7 +33,7 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
     fill(&mut writer).and_then(|()| writer.flush()).with_context(failed)?;
     drop(writer);
     file.as_file().sync_all().with_context(failed)?;
-    make_readable(file.as_file()).with_context(failed)?;
+    permit(file.as_file()).with_context(failed)?;
     file.persist(path).with_context(failed)?;
     Ok(())
 }

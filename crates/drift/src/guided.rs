@@ -92,6 +92,7 @@ mod tests {
             user_preference: UserPreference { content: "Longer!".into() },
             evidence: None,
             split: None,
+            key: None,
         }
     }
 

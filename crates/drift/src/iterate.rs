@@ -157,9 +157,9 @@ impl Run<'_> {
         Ok(Rows { rows: read_jsonl(&self.at(at).join(file))?, hash: manifest.outputs[file].clone() })
     }
 
-    fn detect(&self, source: &Source, logs: &[(&str, String)]) -> Result<Found> {
+    fn detect(&self, source: &Source, logs: &[(String, String)]) -> Result<Found> {
         let config = self.config;
-        let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
+        let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (name.as_str(), hash.as_str())).collect();
         let detector = Choice::new(&config.detect, Some(&self.base.path), config.precision);
         let identity = detector.identity()?;
         if matches!(source, Source::Logs { .. }) {
@@ -169,10 +169,13 @@ impl Run<'_> {
         if config.detect.max_prompt_tokens + config.detect.max_answer_tokens > 0 || detector.tier == Tier::Deep {
             inputs.push(("model", &self.base.hash));
         }
+        let own = detect::own_inputs(self.folder.root())?;
+        inputs.extend(own.iter().map(|(name, hash)| (*name, hash.as_str())));
         let settings = json!({ "source": source, "detect": config.detect, "seed": config.seed });
         let manifest = self.stage("detect", settings, &inputs, |stage| {
             let format = Some(&self.format);
-            let job = detect::Job { source, settings: &config.detect, detector, seed: config.seed, format };
+            let (settings, seed, root) = (&config.detect, config.seed, self.folder.root());
+            let job = detect::Job { source, settings, detector, seed, format, root };
             detect::run(stage, &job, self.talk)
         })?;
         let cases: Rows<Case> = self.read(&manifest, "detect", "cases.jsonl")?;

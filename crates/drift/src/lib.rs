@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod assets;
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -11,12 +12,16 @@ pub mod demo;
 pub mod detectors;
 pub mod doctor;
 pub mod files;
+pub mod forget;
 pub mod guided;
 pub mod interrupt;
 pub mod iterate;
+pub mod machine;
 pub mod memory;
 pub mod policy;
+pub mod privacy;
 pub mod report;
+pub mod review;
 pub mod run_folder;
 pub mod seeds;
 pub mod stages;

@@ -1,10 +1,9 @@
 //! A model and how it writes chats, together: what samples, is trained and is scored.
 
-use crate::config::sections::Precision;
 use anyhow::{Result, bail};
 use drift_lm::gguf::Gguf;
 use drift_lm::load;
-use drift_lm::{Model, save};
+use drift_lm::{Model, Precision, save};
 use drift_text::{ChatFormat, GgufVocab, Tokenizer};
 use std::path::Path;
 
@@ -17,7 +16,7 @@ pub struct Policy {
 
 impl Policy {
     /// From a GGUF file or a Hugging Face folder. The text side is read first: it fails in a moment.
-    pub fn load(path: &Path, precision: Precision) -> Result<Policy> {
+    pub fn load(path: &Path, precision: impl Into<Precision>) -> Result<Policy> {
         let format = chat_format(path)?;
         let loaded = load::load(path)?;
         let (tokens, rows) = (format.tokenizer().vocab_size(), loaded.config.vocab_size);

@@ -65,6 +65,12 @@ pub struct Manifest {
     pub counts: Counts,
 }
 
+/// The run that a stage's folder is part of; a folder by itself is its own.
+pub fn run_root(stage: &Path) -> PathBuf {
+    let around = stage.ancestors().skip(1).find(|folder| folder.join("run.json").is_file());
+    around.unwrap_or(stage).to_path_buf()
+}
+
 /// A run folder that this process alone works in.
 #[derive(Debug)]
 pub struct RunFolder {

@@ -302,6 +302,36 @@ fn doctor_says_before_loading_whether_a_run_fits() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("it does not fit"));
 }
 
+/// On ratios alone: they hold on every machine, seconds do not.
+#[test]
+fn bench_counts_the_work_of_every_operation() {
+    let world = World::new();
+    let pair = r#"{"prompt":[{"role":"user","content":"Hi, who are you?"}],"chosen":[{"role":"assistant","content":"Hello, I am drift"}],"rejected":[{"role":"assistant","content":"No"}]}"#;
+    std::fs::write(world.path("pairs.jsonl"), [pair; 6].join("\n")).unwrap();
+    let bench = |args: &[&str]| -> Value {
+        serde_json::from_str(&world.ok(&[&["bench"], args, &["--json", "--model", "model"]].concat())).unwrap()
+    };
+    let train = bench(&["train", "--pairs", "pairs.jsonl", "--steps", "2", "--batch", "2"]);
+    // Logits are computed again in the backward pass; nothing else is done twice.
+    let ratio = train["work_over_least"].as_f64().unwrap();
+    assert!((1.0..1.2).contains(&ratio), "{ratio}");
+    let operations: Vec<&str> =
+        train["breakdown"].as_array().unwrap().iter().map(|row| row["operation"].as_str().unwrap()).collect();
+    for operation in ["products", "attention", "attention, backward", "packing", "norm", "update", "everything else"] {
+        assert!(operations.contains(&operation), "{operation}: {operations:?}");
+    }
+    for key in ["pairs_per_s", "tokens_per_s", "tflops", "ceiling_tflops", "ceiling_fraction", "predicted_peak_bytes"] {
+        assert!(train[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let sample = bench(&["sample", "--pairs", "pairs.jsonl", "--new", "4", "--concurrency", "3", "--context", "20"]);
+    assert_eq!((&sample["prompt_tokens"], &sample["new_tokens"]), (&Value::from(60), &Value::from(12)));
+    for key in ["tokens_per_s", "decode_tokens_per_s", "prefill_tokens_per_s"] {
+        assert!(sample[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let kernels = bench(&["kernels", "--tokens", "40", "20", "20"]);
+    assert!(kernels["breakdown"].as_array().unwrap().len() > 20);
+}
+
 #[test]
 fn wrong_usage_is_exit_2_and_help_names_every_command() {
     let world = World::new();
@@ -312,7 +342,7 @@ fn wrong_usage_is_exit_2_and_help_names_every_command() {
     }
     let help = world.ok(&["--help"]);
     for command in
-        ["fetch", "demo", "run", "detect", "sample", "pair", "train", "score", "generate", "report", "doctor"]
+        ["fetch", "demo", "run", "detect", "sample", "pair", "train", "score", "generate", "report", "doctor", "bench"]
     {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
@@ -325,4 +355,36 @@ fn colours_follow_the_option_and_no_color() {
     assert!(stderr(&["report", "nowhere", "--color", "always"]).contains("\x1b["));
     assert!(!stderr(&["report", "nowhere"]).contains("\x1b["), "no terminal, no colour");
     assert!(!stderr(&["report", "nowhere", "--color", "never"]).contains("\x1b["));
+}
+
+#[test]
+fn logs_come_from_patterns_pipes_and_tables_and_leave_in_other_formats() {
+    let world = World::new();
+    let log = std::fs::read(world.path("chats.jsonl")).unwrap();
+    let middle = log.len() / 2 + log[log.len() / 2..].iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    std::fs::create_dir(world.path("logs")).unwrap();
+    std::fs::write(world.path("logs/a.jsonl"), &log[..middle]).unwrap();
+    std::fs::write(world.path("logs/b.jsonl"), &log[middle..]).unwrap();
+    world.ok(&["detect", "chats.jsonl", "--out", "whole"]);
+    let cases = std::fs::read(world.path("whole/cases.jsonl")).unwrap();
+    assert!(!cases.is_empty());
+    world.ok(&["detect", "logs/*.jsonl", "--out", "pattern"]);
+    world.ok(&["detect", "logs", "--out", "folder"]);
+    let piped = world.drift().args(["detect", "-", "--out", "piped"]).write_stdin(log).output().unwrap();
+    assert!(piped.status.success());
+    // through a table of one's own and back
+    world.ok(&["convert", "logs", "--to", "parquet", "--out", "chats.parquet", "--no-redact"]);
+    world.ok(&["detect", "chats.parquet", "--columns", "id=conversation_id,messages=conversation", "--out", "table"]);
+    for found in ["pattern", "folder", "piped", "table"] {
+        assert!(std::fs::read(world.path(found).join("cases.jsonl")).unwrap() == cases, "{found}");
+    }
+
+    world.ok(&["convert", "whole/cases.jsonl", "--to", "kto", "--out", "kto.jsonl"]);
+    let rows = rows(&world.path("kto.jsonl"));
+    assert!(rows.len() == cases.split(|&b| b == b'\n').count() - 1 && rows.iter().all(|row| row["label"] == false));
+    let nothing = world.error(&["convert", "chats.jsonl", "--to", "kto", "--out", "none.jsonl"]);
+    assert!(nothing.contains("nothing to write") && !world.path("none.jsonl").exists(), "{nothing}");
+    world.ok(&["convert", "whole/seed_pairs.jsonl", "--to", "trl", "--out", "pairs.jsonl"]);
+    let mixed = world.error(&["convert", "pairs.jsonl", "--to", "openai", "--out", "none.jsonl"]);
+    assert!(mixed.contains("preference pairs") && !world.path("none.jsonl").exists(), "{mixed}");
 }

@@ -55,8 +55,8 @@ fn score_gives_the_log_probs_of_trl() {
     let pairs = folder.path().join("pairs.jsonl");
     let row = 2; // the shortest of the first step
     std::fs::write(&pairs, text.lines().nth(row).expect("a row")).expect("pairs");
-    // Of 31 and 857 nats. What bf16 operands cost: rounding the weights alone moves a small sum by 0.7 %.
-    for (precision, absolute, relative) in [("f32", 5e-3, 0.0), ("bf16", 0.0, 0.012)] {
+    // Of 31 and 857 nats.
+    for (precision, absolute, relative) in [("f32", 5e-3, 0.0), ("bf16", 0.0, 5e-3)] {
         let output = Command::cargo_bin("drift")
             .expect("the binary")
             .args(["score", "--precision", precision, "--completion", "template", "--model"])

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Id, Parsed, from_slice, role};
+use super::{Counts, Draft, Id, KeptOut, Parsed, from_slice, keep_out, role};
 use crate::read::Reason;
 use crate::types::{Message, Role};
 
@@ -42,7 +42,8 @@ struct Part {
 
 pub(super) fn parse(record: &[u8]) -> Result<Parsed, Reason> {
     let row: Row = from_slice(record)?;
-    let mut parsed = Parsed { id: row.conversation_id.or(row.id).and_then(Id::text), ..Parsed::default() };
+    let id = row.conversation_id.or(row.id).and_then(Id::text);
+    let (mut messages, mut kept_out) = (Vec::with_capacity(row.messages.len()), Counts::new());
     for turn in row.messages {
         let role = role(&turn.role)?;
         let calls = turn.tool_calls.map_or(0, |calls| calls.len()) + usize::from(turn.function_call.is_some());
@@ -52,16 +53,16 @@ pub(super) fn parse(record: &[u8]) -> Result<Parsed, Reason> {
             Some(Content::Parts(parts)) => {
                 let all = parts.len();
                 let texts: Vec<_> = parts.into_iter().filter_map(|part| part.text).collect();
-                parsed.other_parts += (all - texts.len()) as u64;
+                keep_out(&mut kept_out, KeptOut::OtherParts, all - texts.len());
                 texts.join("\n")
             }
         };
-        parsed.tool_messages += calls as u64 + u64::from(role == Role::Tool);
+        keep_out(&mut kept_out, KeptOut::ToolMessages, calls + usize::from(role == Role::Tool));
         // a message that is nothing but a call, or a call's result, says nothing to the user
         if role == Role::Tool || (calls > 0 && content.trim().is_empty()) {
             continue;
         }
-        parsed.messages.push(Message { role, content });
+        messages.push(Message { role, content });
     }
-    Ok(parsed)
+    Ok(Parsed { chats: vec![Draft { id, messages, ..Draft::default() }], kept_out, ..Parsed::default() })
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Id, Parsed, from_slice, role};
+use super::{Draft, Id, Parsed, from_slice, role};
 use crate::read::Reason;
 use crate::types::Message;
 
@@ -27,5 +27,5 @@ pub(super) fn parse(record: &[u8]) -> Result<Parsed, Reason> {
     let row: Row = from_slice(record)?;
     let message = |turn: Turn| Ok(Message { role: role(&turn.from)?, content: turn.value });
     let messages = row.conversations.into_iter().map(message).collect::<Result<_, _>>()?;
-    Ok(Parsed { id: row.id.and_then(Id::text), messages, ..Parsed::default() })
+    Ok(Parsed::chat(Draft { id: row.id.and_then(Id::text), messages, ..Draft::default() }))
 }

@@ -1,5 +1,5 @@
 use super::pack::{ByDim, ByToken, Left};
-use super::{BLOCK, Heads, ROWS, Segment, lineage, row_blocks, seen, seen_by};
+use super::{BACKWARD, BLOCK, Heads, ROWS, Segment, lineage, row_blocks, seen, seen_by, visible};
 use crate::elementwise::{dot, exp};
 use crate::isa::{Isa, vectorized};
 use crate::operand::{PANEL, Precision};
@@ -23,7 +23,7 @@ enum Work {
 impl Backward {
     pub fn new(precision: Precision) -> Backward {
         let work = match precision {
-            Precision::F32 => Work::F32(Operands::default()),
+            Precision::F32 | Precision::Bf16x3 => Work::F32(Operands::default()),
             Precision::Bf16 => Work::Bf16(Operands::default()),
         };
         Backward { work, delta: Vec::new() }
@@ -48,6 +48,8 @@ pub fn backward(
     let tokens = qkv.len() / heads.width();
     assert!(out.len() == tokens * n * dim && dout.len() == out.len());
     assert!(lse.len() == n * tokens && dqkv.len() == qkv.len());
+    let products = 5 * 2 * visible(segments, heads.window) * heads.dim * heads.queries;
+    let _span = BACKWARD.start(products, 2 * (qkv.len() + out.len()) * 4);
     work.delta.resize(n * tokens, 0.0);
     par::rows(&mut work.delta, tokens, 1, |head, delta| {
         for (t, value) in delta.iter_mut().enumerate() {

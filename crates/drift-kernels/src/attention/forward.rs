@@ -1,5 +1,5 @@
 use super::pack::{ByDim, ByToken, Left};
-use super::{BLOCK, Heads, ROWS, Segment, lineage, row_blocks, seen};
+use super::{BLOCK, FORWARD, Heads, ROWS, Segment, lineage, row_blocks, seen, visible};
 use crate::elementwise::{exp, sum_of};
 use crate::isa::{Isa, vectorized};
 use crate::operand::{PANEL, Precision};
@@ -26,7 +26,7 @@ struct Operands<E> {
 impl Forward {
     pub fn new(precision: Precision) -> Forward {
         Forward(match precision {
-            Precision::F32 => Work::F32(Operands::default()),
+            Precision::F32 | Precision::Bf16x3 => Work::F32(Operands::default()),
             Precision::Bf16 => Work::Bf16(Operands::default()),
         })
     }
@@ -34,6 +34,8 @@ impl Forward {
 
 /// `qkv[T, (N + 2G) D]` → `out[T, N D]` and `lse[N, T]`, the log of each query's sum of exponentials.
 pub fn forward(work: &mut Forward, qkv: &[f32], heads: Heads, segments: &[Segment], out: &mut [f32], lse: &mut [f32]) {
+    let products = 2 * 2 * visible(segments, heads.window) * heads.dim * heads.queries;
+    let _span = FORWARD.start(products, (qkv.len() + out.len()) * 4);
     match &mut work.0 {
         Work::F32(operands) => operands.forward(qkv, heads, segments, out, lse),
         Work::Bf16(operands) => operands.forward(qkv, heads, segments, out, lse),

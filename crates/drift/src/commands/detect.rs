@@ -4,24 +4,26 @@ mod eval;
 mod labels;
 mod train;
 
-use crate::cli::Settings;
+use crate::cli::{LogArgs, Settings};
 use crate::commands::single::alone;
 use crate::config::Source;
 use crate::config::sections::Precision;
 use crate::detectors::{Choice, Tier};
+use crate::files::hash_path;
 use crate::policy::chat_format;
+use crate::run_folder::run_root;
 use crate::stages::detect;
 use crate::talk::Talk;
 use anyhow::{Context, Result};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Options {
     #[command(subcommand)]
     action: Option<Action>,
-    /// Chat logs
+    /// Chat logs: files, folders, patterns in quotes, or - for standard input
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// The folder for cases.jsonl, seed_pairs.jsonl, labels.jsonl and manifest.json
@@ -30,10 +32,31 @@ pub struct Options {
     /// Keep e-mail addresses, phone numbers, keys and the like as they are
     #[arg(long)]
     no_redact: bool,
+    /// Replace names of persons too, where a text introduces them
+    #[arg(long, conflicts_with = "no_redact")]
+    redact_names: bool,
+    #[command(flatten)]
+    log: LogArgs,
     #[command(flatten)]
     detector: DetectorArgs,
     #[command(flatten)]
     settings: Settings,
+}
+
+impl Options {
+    /// With the default settings.
+    pub fn of(logs: &[PathBuf], out: &Path) -> Options {
+        Options {
+            action: None,
+            logs: logs.to_vec(),
+            out: Some(out.into()),
+            no_redact: false,
+            redact_names: false,
+            log: LogArgs::default(),
+            detector: DetectorArgs::default(),
+            settings: Settings::default(),
+        }
+    }
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -45,7 +68,7 @@ enum Action {
 }
 
 /// Which detector, over what the config says.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 struct DetectorArgs {
     /// What finds the turns [default: detect.detector of the config, fast without one]
     #[arg(long, value_enum)]
@@ -95,25 +118,25 @@ fn find(options: &Options, talk: &Talk) -> Result<()> {
     if !options.settings.given() {
         config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
     }
-    let source = Source::Logs { files: options.logs.clone(), redact: !options.no_redact };
-    let mut inputs = detect::inputs(&source)?;
+    let (redact, redact_names, reader) = (!options.no_redact, options.redact_names, options.log.reader());
+    let source = Source::Logs { files: options.logs.clone(), redact, redact_names, reader: reader.clone() };
+    let root = run_root(out);
     let detector = options.detector.choice(&config);
-    inputs.push(("detector", detector.identity()?));
-    if let Some(model) = detector.model_path()? {
-        inputs.push(("model", crate::files::hash_path(&model)?));
-    }
     config.detect.detector = detector.tier;
     config.detect.target_precision = detector.target_precision;
-    let stage_config = json!({ "detect": config.detect, "redact": !options.no_redact, "seed": config.seed });
+    let stage_config = json!({ "detect": config.detect, "redact": redact, "redact_names": redact_names,
+                "reader": reader, "seed": config.seed });
+    let logs = detect::inputs(&source)?;
+    let mut inputs: Vec<(&str, String)> = logs.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
+    inputs.extend(detect::own_inputs(&root)?);
+    inputs.push(("detector", detector.identity()?));
+    if let Some(model) = detector.model_path()? {
+        inputs.push(("model", hash_path(&model)?));
+    }
     let format = config.model.as_deref().map(chat_format).transpose()?;
     alone(out, "detect", stage_config, &inputs, talk, |stage| {
-        let job = detect::Job {
-            source: &source,
-            settings: &config.detect,
-            detector,
-            seed: config.seed,
-            format: format.as_ref(),
-        };
+        let (settings, format) = (&config.detect, format.as_ref());
+        let job = detect::Job { source: &source, settings, detector, seed: config.seed, format, root: &root };
         detect::run(stage, &job, talk)
     })
 }

@@ -134,8 +134,8 @@ pub fn alone(
     run: impl FnOnce(&Stage) -> Result<Manifest>,
 ) -> Result<()> {
     // A folder within a run belongs to the run: not while another process works there.
-    let around = out.ancestors().skip(1).find(|folder| folder.join("run.json").is_file());
-    let _around = around.map(RunFolder::open).transpose()?;
+    let around = Some(run_root(out)).filter(|root| root != out);
+    let _around = around.as_deref().map(RunFolder::open).transpose()?;
     let folder = RunFolder::open(out)?;
     let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
     let stage = Stage::new(folder.root().to_path_buf(), name, config, &inputs);

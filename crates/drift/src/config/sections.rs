@@ -2,6 +2,7 @@
 //! shows them all, and a test holds the two together.
 
 use crate::detectors::Tier;
+use drift_chat::{Columns, Format, Scale};
 use drift_feedback::decision::TARGET_PRECISION;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -57,15 +58,26 @@ impl Default for Model {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logs {
-    /// Chat logs; the format is recognised.
+    /// Chat logs: files, folders, patterns.
     pub files: Vec<PathBuf>,
     /// Replace e-mail addresses, phone numbers, keys and the like before anything is written.
     pub redact: bool,
+    /// Names of persons too, where a text introduces them (`my name is …`, `Dear Mr …`, a signature).
+    pub redact_names: bool,
+    /// Of all files, where it is not to be recognised: a name of docs/formats.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Which column of a table holds what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// Worst and best of scores that are numbers; absent: the smallest usual scale that holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
 }
 
 impl Default for Logs {
     fn default() -> Logs {
-        Logs { files: Vec::new(), redact: true }
+        Logs { files: Vec::new(), redact: true, redact_names: false, format: None, columns: None, scale: None }
     }
 }
 
@@ -105,6 +117,18 @@ pub struct Detect {
     pub max_prompt_tokens: usize,
     /// Drop cases and seed pairs with an answer of more tokens; 0: no limit.
     pub max_answer_tokens: usize,
+    /// The same in characters, before anything is tokenised.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub max_prompt_chars: usize,
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub max_answer_chars: usize,
+    /// Likeness of request and answer to those of an earlier case from which a case is dropped, above 0 to 1.
+    #[serde(deserialize_with = "range::share_above_zero")]
+    pub near_duplicate: f64,
+    /// Leave out dissatisfaction that must not teach: jailbreaks, wishes to drop safety, mere abuse, another topic.
+    pub set_aside: bool,
+    /// Keep cases in these languages alone, by ISO 639-1; empty keeps all.
+    pub languages: Vec<String>,
 }
 
 impl Default for Detect {
@@ -120,6 +144,11 @@ impl Default for Detect {
             max_held_out: 200,
             max_prompt_tokens: 0,
             max_answer_tokens: 0,
+            max_prompt_chars: 80_000,
+            max_answer_chars: 8_000,
+            near_duplicate: 0.8,
+            set_aside: true,
+            languages: Vec::new(),
         }
     }
 }

@@ -17,7 +17,8 @@ fn the_smallest_config_is_the_published_recipe() {
     assert_eq!(config.train, sections::Train::default());
     assert_eq!((config.train.beta, config.train.learning_rate, config.train.rpo_alpha), (0.1, 5e-7, 0.001));
     let files = vec![PathBuf::from("/runs/chats.json")];
-    assert_eq!(config.source, Some(Source::Logs { files, redact: true }));
+    let reader = Default::default();
+    assert_eq!(config.source, Some(Source::Logs { files, redact: true, redact_names: false, reader }));
     assert_eq!(config.dir, Path::new("/runs/run"));
 }
 
@@ -120,7 +121,8 @@ fn every_key_is_read() {
         ("path", "config.model"),
         ("precision", "train_precision()"),
         ("files", "Logs { files"),
-        ("redact", "redact }"),
+        ("redact", "redact, redact_names, reader }"),
+        ("redact_names", "redact, redact_names, reader }"),
         ("seed_pairs", "Cases { files, seed_pairs }"),
     ];
     let table = toml::Table::try_from(File::default()).unwrap();

@@ -75,7 +75,7 @@ pub struct Feedback {
 
 impl Feedback {
     /// `cue` is a byte range; one that does not fit the text marks nothing.
-    fn new(text: &str, cue: Option<(usize, usize)>) -> Feedback {
+    pub fn new(text: &str, cue: Option<(usize, usize)>) -> Feedback {
         let parts = cue.and_then(|(start, end)| Some((text.get(..start)?, text.get(start..end)?, text.get(end..)?)));
         let (before, cue, after) = parts.unwrap_or(("", "", text));
         Feedback { before: Clip::tail(before), cue: Clip::head(cue), after: Clip::head(after) }

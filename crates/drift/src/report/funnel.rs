@@ -34,8 +34,9 @@ pub fn detected(folder: &mut Folder, detect: &Step, cases: &Cases) -> Vec<Flow> 
     let redacted = redacted.filter_map(|(kind, n)| Some((format!("redacted {kind}"), n.as_u64()?))).collect();
 
     let dropped = detect.reasons("dropped");
-    let kind =
-        |reason: &str| ["record ", "case ", "seed pair ", "pair "].into_iter().find(|kind| reason.starts_with(kind));
+    let kind = |reason: &str| {
+        ["record ", "case ", "seed pair ", "pair ", "unpaired "].into_iter().find(|kind| reason.starts_with(kind))
+    };
     let dropped = |kinds: &[Option<&str>]| -> Vec<(String, u64)> {
         let of_kind = dropped.iter().filter(|(reason, _)| kinds.contains(&kind(reason)));
         of_kind.map(|(reason, n)| (reason[kind(reason).map_or(0, str::len)..].to_owned(), *n)).collect()

@@ -3,7 +3,7 @@
 //! The page is a template with blanks: style and script are ours, title and headline are escaped, and the data is JSON
 //! that the script draws with `textContent` alone, so log text is never parsed as HTML.
 
-mod cases;
+pub(crate) mod cases;
 mod funnel;
 mod headline;
 mod model;
@@ -43,9 +43,13 @@ fn render(report: &model::Report) -> anyhow::Result<String> {
         ("{{data}}", embed(&serde_json::to_string(report)?)),
         ("{{script}}", script.to_owned()),
     ];
-    // One pass over the template: what is filled in is never searched for blanks.
+    Ok(fill(include_str!("page.html"), &parts))
+}
+
+/// `template` with its blanks `{{name}}` filled in. One pass: what is filled in is never searched for blanks.
+pub(crate) fn fill(template: &str, parts: &[(&str, String)]) -> String {
     let mut page = String::new();
-    let mut rest = include_str!("page.html");
+    let mut rest = template;
     while let Some(at) = rest.find("{{") {
         page.push_str(&rest[..at]);
         rest = &rest[at..];
@@ -61,11 +65,11 @@ fn render(report: &model::Report) -> anyhow::Result<String> {
         }
     }
     page.push_str(rest);
-    Ok(page)
+    page
 }
 
 /// Text between tags or in a quoted attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in cases::visible(text).chars() {
         match char {
@@ -82,7 +86,7 @@ fn escape(text: &str) -> String {
 
 /// JSON inside a script element: nothing in it may look like markup (`</script>`, `<!--`), and no
 /// control character may reach the HTML parser. All of these occur within JSON strings only.
-fn embed(json: &str) -> String {
+pub(crate) fn embed(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for char in json.chars() {
         match char {

@@ -7,20 +7,24 @@ use crate::config::sections::Detect;
 use crate::detectors::Choice;
 use crate::files::{hash_file, must_exist, write_json};
 use crate::interrupt;
+use crate::privacy::{self, Privacy, Who};
+use crate::review::corrections::{self, Corrections};
 use crate::run_folder::{Counts, Manifest, Stage};
 use crate::seeds::subset;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
 use drift_chat::{
-    Case, Chat, Message, Pair, ReadReport, Redactor, Seen, Split, content_id, conversation_of, read_cases, read_logs,
-    read_pairs, split_of, write_jsonl,
+    Case, Chat, LogReader, Message, Pair, ReadReport, Redaction, Redactor, STDIN, Seen, Split, content_id,
+    conversation_of, expand_logs, read_cases, read_pairs, split_of, write_jsonl,
 };
-use drift_feedback::{Funnel, Harvester, Label, Limits};
+use drift_feedback::{Funnel, Harvester, Label, Limits, SetAside, Unpaired};
 use drift_text::{ChatFormat, CompletionMode};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Chats that are labelled at once, on all threads.
 const BATCH: usize = 64;
@@ -36,22 +40,36 @@ pub struct Job<'a> {
     pub seed: u64,
     /// Counts tokens for the limits of `[detect]`; without it there are none.
     pub format: Option<&'a ChatFormat>,
+    /// Of the run, where corrections and the list of the forgotten lie.
+    pub root: &'a Path,
 }
 
 /// Names and hashes of the source's files, as inputs of the stage.
-pub fn inputs(source: &Source) -> Result<Vec<(&str, String)>> {
-    let (files, expected): (Vec<&PathBuf>, _) = match source {
-        Source::Logs { files, .. } => (files.iter().collect(), "a chat log"),
-        Source::Cases { files, seed_pairs } => (files.iter().chain(seed_pairs).collect(), "JSON lines"),
+pub fn inputs(source: &Source) -> Result<Vec<(String, String)>> {
+    let (files, expected) = match source {
+        Source::Logs { files, .. } => (expand_logs(files)?, "a chat log"),
+        Source::Cases { files, seed_pairs } => (files.iter().chain(seed_pairs).cloned().collect(), "JSON lines"),
     };
-    let hash = |file: &'_ PathBuf| {
-        must_exist(file, expected)?;
+    let hash = |file: PathBuf| {
+        let name = file.to_str().unwrap_or("a file").to_string();
+        if name == STDIN {
+            // what it will hold is not known: no earlier result stands for it
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            return Ok((name, format!("read once, at {} ns", now.as_nanos())));
+        }
+        must_exist(&file, expected)?;
         if file.is_dir() {
             bail!("{}: a folder, expected {expected}; hint: give the files themselves", file.display());
         }
-        hash_file(file)
+        Ok((name, hash_file(&file)?))
     };
-    files.into_iter().map(|file| Ok((file.to_str().unwrap_or("a file"), hash(file)?))).collect()
+    files.into_iter().map(hash).collect()
+}
+
+/// Names and hashes of what people added to the run folder: corrected labels, and who is to be forgotten.
+pub fn own_inputs(root: &Path) -> Result<Vec<(&'static str, String)>> {
+    let there = [corrections::FILE, privacy::FORGOTTEN].into_iter().filter(|file| root.join(file).is_file());
+    there.map(|file| Ok((file, hash_file(&root.join(file))?))).collect()
 }
 
 /// What was found, before subsets are drawn.
@@ -60,11 +78,16 @@ struct Found {
     cases: Vec<Case>,
     seed_pairs: Vec<Pair>,
     labels: Vec<Label>,
+    unpaired: Vec<Unpaired>,
+    set_aside: Vec<SetAside>,
     counts: Counts,
     /// From chats to cases; absent where the cases were given.
     funnel: Option<Funnel>,
     redacted: BTreeMap<String, u64>,
     read: Option<ReadReport>,
+    /// By conversation, for those chats whose log names the user: a hash of the user, and the user's side.
+    users: BTreeMap<String, String>,
+    by_user: HashMap<String, Split>,
 }
 
 /// `funnel.json`: what became of the chats, turn by turn.
@@ -78,12 +101,18 @@ struct Account<'a> {
 pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     stage.begin(&[])?;
     let mut found = match job.source {
-        Source::Logs { files, redact } => job.search(files, *redact, talk)?,
+        Source::Logs { files, redact, redact_names, reader } => {
+            let key = privacy::random()?;
+            let redaction = redact.then(|| Redaction::new(Redactor::new(*redact_names), key));
+            job.search(files, reader, redaction, talk)?
+        }
         Source::Cases { files, seed_pairs } => job.take(files, seed_pairs)?,
     };
     job.split(&mut found);
     job.limit(&mut found)?;
-    let Found { mut cases, mut seed_pairs, labels, mut counts, funnel, redacted, read } = found;
+    let Found {
+        mut cases, mut seed_pairs, labels, mut counts, funnel, redacted, read, users, unpaired, set_aside, ..
+    } = found;
     let settings = job.settings;
     let draw = |purpose, held_out, train| if purpose == Split::HeldOut { held_out } else { train };
     let before = (cases.len(), seed_pairs.len());
@@ -102,12 +131,22 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     count(&mut counts.dropped, "case_not_in_subset", before.0 - kept_cases.len());
     count(&mut counts.dropped, "seed_pair_not_in_subset", before.1 - kept_pairs.len());
     count(&mut counts.noted, "seed_pairs", kept_pairs.len());
+    count(&mut counts.noted, "unpaired", unpaired.len());
     counts.out = kept_cases.len();
     write_jsonl(&stage.path("cases.jsonl"), &kept_cases)?;
     write_jsonl(&stage.path("seed_pairs.jsonl"), &kept_pairs)?;
     write_jsonl(&stage.path("labels.jsonl"), &labels)?;
     write_json(&stage.path("funnel.json"), &Account { funnel: &funnel, redacted: &redacted, read: &read })?;
-    stage.finish(counts, &["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "funnel.json"])
+    write_jsonl(&stage.path("unpaired.jsonl"), &unpaired)?;
+    write_jsonl(&stage.path("set_aside.jsonl"), &set_aside)?;
+    let mut outputs =
+        vec!["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "unpaired.jsonl", "set_aside.jsonl", "funnel.json"];
+    if !users.is_empty() {
+        let row = |(conversation, user)| json!({ "conversation": conversation, "user": user });
+        write_jsonl(&stage.path(privacy::USERS), users.into_iter().map(row))?;
+        outputs.push(privacy::USERS);
+    }
+    stage.finish(counts, &outputs)
 }
 
 fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
@@ -117,49 +156,93 @@ fn count(map: &mut BTreeMap<String, usize>, what: &str, n: usize) {
 }
 
 impl Job<'_> {
-    fn search(&self, files: &[PathBuf], redact: bool, talk: &Talk) -> Result<Found> {
-        let (detector, redactor) = (self.detector.open(talk)?, redact.then(Redactor::new));
-        let mut harvester = Harvester::new(Limits::default());
+    fn search(
+        &self,
+        files: &[PathBuf],
+        reader: &LogReader,
+        mut redaction: Option<Redaction>,
+        talk: &Talk,
+    ) -> Result<Found> {
+        let detector = self.detector.open(talk)?;
+        let mut privacy = Privacy::open(self.root)?;
+        let corrections = Corrections::read(self.root)?;
+        let settings = self.settings;
+        let mut harvester = Harvester::new(Limits {
+            prompt: settings.max_prompt_chars,
+            answer: settings.max_answer_chars,
+            near_duplicate: settings.near_duplicate,
+            set_aside: settings.set_aside,
+            languages: settings.languages.clone(),
+        });
         let mut found = Found::default();
         let mut batch: Vec<Chat> = Vec::with_capacity(BATCH);
         let mut label = |batch: &mut Vec<Chat>, found: &mut Found| {
             let mut chats = std::mem::take(batch);
-            // First: the labels point at bytes of the text as it is kept.
-            let replaced: Vec<BTreeMap<_, u64>> = chats
-                .par_iter_mut()
-                .map(|chat| redactor.as_ref().map(|redactor| redactor.redact(chat)).unwrap_or_default())
-                .collect();
-            let labels = detector.label(&chats);
-            for ((chat, labels), replaced) in chats.into_iter().zip(labels).zip(replaced) {
-                let confident =
-                    |label: &&Label| !label.label.is_dsat() || f64::from(label.dsat) >= self.settings.min_confidence;
-                let sure: Vec<Label> = labels.iter().filter(confident).cloned().collect();
-                count(&mut found.counts.dropped, "low_confidence", labels.len() - sure.len());
+            // First: the labels point at bytes of the text as it is kept. Numbers are given in the log's order.
+            if let Some(redaction) = &mut redaction {
+                redaction.apply(&mut chats);
+            }
+            let labelled = detector.label(&chats);
+            for (chat, mut labels) in chats.into_iter().zip(labelled) {
+                // said in an earlier branch, and labelled there
+                labels.retain(|label| label.turn >= chat.repeated);
+                let mut sure = Vec::with_capacity(labels.len());
+                for label in &mut labels {
+                    let corrected = corrections.apply(label);
+                    let confident = !label.label.is_dsat() || f64::from(label.dsat) >= self.settings.min_confidence;
+                    match (corrected, confident) {
+                        (None, false) => found.counts.drop("low_confidence"),
+                        _ => sure.push(label.clone()),
+                    }
+                    if let Some(what) = corrected {
+                        found.counts.note(what);
+                    }
+                }
                 let harvest = harvester.add(&chat, &sure);
                 found.cases.extend(harvest.cases);
                 found.seed_pairs.extend(harvest.seed_pairs);
+                found.unpaired.extend(harvest.unpaired);
+                found.set_aside.extend(harvest.set_aside);
                 found.labels.extend(labels);
-                for (kind, n) in replaced {
-                    *found.redacted.entry(format!("{kind:?}").to_lowercase()).or_default() += n;
-                }
             }
         };
         let bar = talk.bar("detecting", 0, Unit::Bytes);
         let mut on_chat = |chat: Chat| {
-            batch.push(chat);
+            match () {
+                () if chat.opted_out => found.counts.drop("record_opted_out"),
+                () if privacy.is_forgotten(&chat) => found.counts.drop("record_forgotten"),
+                () => {
+                    if let Some(user) = &chat.user {
+                        let conversation = conversation_of(&chat.id).to_string();
+                        let side = split_of(&format!("user {user}"), self.seed, self.settings.held_out);
+                        found.by_user.insert(conversation.clone(), side);
+                        found.users.insert(conversation, privacy.hash(Who::User(user)));
+                    }
+                    batch.push(chat);
+                }
+            }
             if batch.len() == BATCH {
                 label(&mut batch, &mut found);
             }
             interrupt::flow()
         };
-        let read = read_logs(files, &mut on_chat, &mut |done, total| {
+        let read = reader.chats(&expand_logs(files)?, &mut on_chat, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })?;
         label(&mut batch, &mut found);
         bar.finish_and_clear();
         interrupt::check()?;
-        self.tell_damage(&read, talk);
+        if !found.users.is_empty() {
+            privacy.keep_salt()?;
+        }
+        for (kind, n) in redaction.iter().flat_map(Redaction::counts) {
+            found.redacted.insert(name_of(kind), *n);
+        }
+        for (kind, n) in &found.redacted {
+            count(&mut found.counts.noted, &format!("redacted_{kind}"), *n as usize);
+        }
+        tell_damage(&read, talk);
         let damaged: u64 = read.skipped.values().sum();
         found.counts.r#in = (read.chats + damaged) as usize;
         for (reason, n) in &read.skipped {
@@ -179,30 +262,9 @@ impl Job<'_> {
         Ok(found)
     }
 
-    /// Damage in a log is no error, but it is said.
-    fn tell_damage(&self, read: &ReadReport, talk: &Talk) {
-        for skipped in read.first_skipped.iter().take(NAMED) {
-            talk.warn(format_args!(
-                "{}: byte {}: record skipped ({})",
-                skipped.file,
-                skipped.byte,
-                name_of(&skipped.reason)
-            ));
-        }
-        let damaged: u64 = read.skipped.values().sum();
-        if damaged > NAMED as u64 {
-            talk.warn(format_args!("{damaged} records skipped in all; funnel.json counts them by reason"));
-        }
-        for cut in &read.cuts {
-            talk.warn(format_args!(
-                "{}: ends at byte {} inside the record that begins at byte {}: that record is left out",
-                cut.file, cut.end, cut.record
-            ));
-        }
-    }
-
     fn take(&self, files: &[PathBuf], seed_pairs: &[PathBuf]) -> Result<Found> {
         let mut found = Found::default();
+        let (privacy, corrections) = (Privacy::open(self.root)?, Corrections::read(self.root)?);
         let mut seen = Seen::new();
         for file in files {
             for case in read_cases(file)? {
@@ -210,10 +272,14 @@ impl Job<'_> {
                 let whole: Vec<Message> = case.prompt.iter().chain(&case.rejected).cloned().collect();
                 let confident =
                     case.evidence.as_ref().is_none_or(|e| f64::from(e.confidence) >= self.settings.min_confidence);
-                match (confident, seen.insert(&whole)) {
-                    (false, _) => found.counts.drop("low_confidence"),
-                    (_, false) => found.counts.drop("case_duplicate"),
-                    _ => found.cases.push(case),
+                match () {
+                    () if privacy.is_listed(Who::Conversation(&case.conversation)) => {
+                        found.counts.drop("case_forgotten");
+                    }
+                    () if corrections.denies(&case) => found.counts.drop("case_corrected_by_review"),
+                    () if !confident => found.counts.drop("low_confidence"),
+                    () if !seen.insert(&whole) => found.counts.drop("case_duplicate"),
+                    () => found.cases.push(case),
                 }
             }
         }
@@ -222,22 +288,27 @@ impl Job<'_> {
             for pair in read_pairs(file)? {
                 let whole: Vec<Message> =
                     pair.prompt.iter().chain(&pair.rejected).chain(&pair.chosen).cloned().collect();
-                if seen.insert(&whole) {
-                    found.seed_pairs.push(pair);
-                } else {
-                    found.counts.note("seed_pair_duplicate");
+                match () {
+                    () if privacy.is_listed(Who::Conversation(&pair.conversation)) => {
+                        found.counts.note("seed_pair_forgotten");
+                    }
+                    () if !seen.insert(&whole) => found.counts.note("seed_pair_duplicate"),
+                    () => found.seed_pairs.push(pair),
                 }
             }
         }
         Ok(found)
     }
 
-    /// By conversation; a record without one is its own. Prompts of the held-out side leave the trained
+    /// By user where the log names one, else by conversation; a record without one is its own. Prompts of the held-out side leave the trained
     /// side, whatever conversation they come from.
     fn split(&self, found: &mut Found) {
+        let users = std::mem::take(&mut found.by_user);
         let split = |conversation: &str, id: &str| {
             let name = if conversation.is_empty() { id } else { conversation };
-            (name.to_string(), split_of(name, self.seed, self.settings.held_out))
+            // all that one person said is on one side
+            let side = users.get(name).copied();
+            (name.to_string(), side.unwrap_or_else(|| split_of(name, self.seed, self.settings.held_out)))
         };
         let mut held_out: HashSet<String> = HashSet::new();
         for case in &mut found.cases {
@@ -254,11 +325,18 @@ impl Job<'_> {
                 held_out.insert(content_id(&[&pair.prompt]));
             }
         }
+        for row in &mut found.unpaired {
+            let (name, side) = split(conversation_of(&row.conversation), &row.key);
+            (row.conversation, row.split) = (name, Some(side));
+        }
         let clean =
             |split, prompt: &[Message]| split != Some(Split::Train) || !held_out.contains(&content_id(&[prompt]));
         let before = (found.cases.len(), found.seed_pairs.len());
         found.cases.retain(|case| clean(case.split, &case.prompt));
         found.seed_pairs.retain(|pair| clean(pair.split, &pair.prompt));
+        let unpaired = found.unpaired.len();
+        found.unpaired.retain(|row| clean(row.split, &row.prompt));
+        count(&mut found.counts.dropped, "unpaired_prompt_is_held_out", unpaired - found.unpaired.len());
         count(&mut found.counts.dropped, "case_prompt_is_held_out", before.0 - found.cases.len());
         count(&mut found.counts.dropped, "seed_pair_prompt_is_held_out", before.1 - found.seed_pairs.len());
     }
@@ -311,6 +389,28 @@ impl Job<'_> {
 }
 
 /// The snake_case name that a reason serialises to.
-fn name_of(reason: &impl Serialize) -> String {
+pub fn name_of(reason: &impl Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| name.as_str().map(str::to_string)).unwrap_or_default()
+}
+
+/// Damage in a log is no error, but it is said.
+pub fn tell_damage(read: &ReadReport, talk: &Talk) {
+    for skipped in read.first_skipped.iter().take(NAMED) {
+        talk.warn(format_args!(
+            "{}: byte {}: record skipped ({})",
+            skipped.file,
+            skipped.byte,
+            name_of(&skipped.reason)
+        ));
+    }
+    let damaged: u64 = read.skipped.values().sum();
+    if damaged > NAMED as u64 {
+        talk.warn(format_args!("{damaged} records skipped in all; funnel.json counts them by reason"));
+    }
+    for cut in &read.cuts {
+        talk.warn(format_args!(
+            "{}: ends at byte {} inside the record that begins at byte {}: that record is left out",
+            cut.file, cut.end, cut.record
+        ));
+    }
 }

@@ -1,9 +1,10 @@
 //! Labels files joined with the logs that they are about.
 
+use crate::cli::LogArgs;
 use crate::interrupt;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
-use drift_chat::read_logs;
+use drift_chat::expand_logs;
 use drift_feedback::labelled::{Joined, Joiner, Labels};
 use std::path::PathBuf;
 
@@ -16,6 +17,8 @@ pub struct LabelArgs {
     /// The chat logs that the labels are about
     #[arg(long, required = true, num_args = 1.., value_name = "LOG")]
     logs: Vec<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 pub struct Material {
@@ -35,7 +38,7 @@ impl LabelArgs {
             joiner.add(chat);
             interrupt::flow()
         };
-        read_logs(&self.logs, &mut on_chat, &mut |done, total| {
+        self.log.reader().chats(&expand_logs(&self.logs)?, &mut on_chat, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })?;

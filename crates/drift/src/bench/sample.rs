@@ -1,0 +1,93 @@
+//! Sampling as DRIFT samples (temperature 0.7, top-p 0.9), to a fixed length, prefill apart from decoding.
+
+use super::{Bounds, Row, reset_meters};
+use crate::cli::ModelArgs;
+use crate::interrupt;
+use crate::policy::Policy;
+use anyhow::{Result, bail};
+use drift_chat::read_pairs;
+use drift_lm::{Request, Sampling, generate};
+use serde::Serialize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// JSON lines of prompt, chosen, rejected: their prompts are answered
+    #[arg(long, value_name = "FILE")]
+    pairs: PathBuf,
+    /// Tokens of each answer; an end token does not end it
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..))]
+    new: u32,
+    /// Sequences decoded at once
+    #[arg(long, value_name = "C", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+    /// Prompts to answer [default: as many as are decoded at once]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    prompts: Option<u16>,
+    /// Cut or repeat every prompt to so many tokens; 0: a single token
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// New tokens over the whole time, prefill included.
+    tokens_per_s: f64,
+    decode_tokens_per_s: f64,
+    prefill_tokens_per_s: f64,
+    prompts: usize,
+    prompt_tokens: usize,
+    new_tokens: usize,
+    seconds: f64,
+    prefill_seconds: f64,
+}
+
+pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
+    let policy = Policy::load(&options.model.path()?, options.model.precision)?;
+    let wanted = usize::from(options.prompts.unwrap_or(options.concurrency));
+    let (new, context) = (options.new as usize, policy.model.context());
+    let mut prompts = Vec::new();
+    for pair in read_pairs(&options.pairs)?.iter().take(wanted) {
+        let ids = policy.format.prompt_ids(&pair.prompt)?;
+        let length = options.context.map_or(ids.len(), |n| n.max(1));
+        prompts.push(ids.iter().copied().cycle().take(length).collect::<Vec<u32>>());
+    }
+    if prompts.len() < wanted {
+        bail!("{}: {} pairs, expected {wanted}; hint: lower --prompts", options.pairs.display(), prompts.len());
+    }
+    if let Some(longest) = prompts.iter().map(Vec::len).max().filter(|n| n + new > context) {
+        bail!("--new: {longest} prompt tokens and {new} new ones, expected at most the model's context of {context}");
+    }
+    let sampling = Sampling { temperature: 0.7, top_p: 0.9, top_k: 0 };
+    let timed = |max_new: usize| {
+        let requests: Vec<Request> =
+            prompts.iter().zip(0..).map(|(prompt, seed)| Request { prompt: prompt.clone(), max_new, seed }).collect();
+        let start = Instant::now();
+        let _anytime = interrupt::anytime();
+        generate(&policy.model, &requests, &sampling, &[], usize::from(options.concurrency), &mut |_, _| {
+            ControlFlow::Continue(())
+        });
+        start.elapsed().as_secs_f64()
+    };
+    timed(1);
+    let prefill_seconds = timed(1);
+    reset_meters();
+    let seconds = timed(new);
+    let breakdown = Bounds::measure(options.model.precision.into()).breakdown(seconds);
+    let (prompt_tokens, count) = (prompts.iter().map(Vec::len).sum::<usize>(), prompts.len());
+    let result = Measured {
+        tokens_per_s: (count * new) as f64 / seconds,
+        decode_tokens_per_s: (count * (new - 1)) as f64 / (seconds - prefill_seconds),
+        prefill_tokens_per_s: prompt_tokens as f64 / prefill_seconds,
+        prompts: count,
+        prompt_tokens,
+        new_tokens: count * new,
+        seconds,
+        prefill_seconds,
+    };
+    Ok((result, breakdown))
+}
