@@ -105,13 +105,13 @@ pub(super) fn ipv4(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let before = text[..hit.start].trim_end_matches([' ', ':', '.', '(']);
     let before = &before[floor(before, before.len().saturating_sub(10))..];
     let before = before.to_lowercase();
-    let follows = |word: &&str| {
+    let follows = |word: &&'static str| {
         before.strip_suffix(*word).is_some_and(|rest| {
             !word.ends_with(|c: char| c.is_alphabetic()) || !rest.ends_with(|c: char| c.is_alphanumeric())
         })
     };
-    let is_version = VERSIONS.iter().any(|word| follows(word));
-    let is_place = PLACES.iter().any(|word| follows(word)) && octets.iter().all(|part| *part <= LARGEST_PART);
+    let is_version = VERSIONS.iter().any(follows);
+    let is_place = PLACES.iter().any(follows) && octets.iter().all(|part| *part <= LARGEST_PART);
     (!says_nothing && !is_network && !is_version && !is_place && stands_alone(text, &hit)).then_some(hit)
 }
 
