@@ -221,11 +221,11 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
             let config = Config::load(&config)?;
             println!("{}", iterate::run(&config, talk)?.report.display());
         }
-        Command::Detect(options) => single::detect(&options, talk)?,
+        Command::Detect(options) => println!("{}", single::detect(&options, talk)?.display()),
         Command::Convert(options) => convert::run(&options, talk)?,
-        Command::Sample(options) => single::sample(&options, talk)?,
-        Command::Pair(options) => single::pair(&options, talk)?,
-        Command::Train(options) => single::train(&options, talk)?,
+        Command::Sample(options) => println!("{}", single::sample(&options, talk)?.display()),
+        Command::Pair(options) => println!("{}", single::pair(&options, talk)?.display()),
+        Command::Train(options) => println!("{}", single::train(&options, talk)?.display()),
         Command::Score(options) => score::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
         Command::Review(options) => review::run(&options, talk)?,

@@ -96,7 +96,7 @@ pub struct Train {
     settings: Settings,
 }
 
-pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
+pub fn detect(options: &Detect, talk: &Talk) -> Result<PathBuf> {
     let mut config = options.settings.load()?;
     if !options.settings.given() {
         config.detect.max_held_out = 0; // nothing is drawn for them here, so there is no cost to limit
@@ -118,7 +118,7 @@ pub fn detect(options: &Detect, talk: &Talk) -> Result<()> {
     })
 }
 
-pub fn sample(options: &Sample, talk: &Talk) -> Result<()> {
+pub fn sample(options: &Sample, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
     let model = options.model.path()?;
     let inputs = [("model", hash_path(&model)?), ("cases", hash_path(&options.cases)?)];
@@ -143,7 +143,7 @@ pub fn sample(options: &Sample, talk: &Talk) -> Result<()> {
     })
 }
 
-pub fn pair(options: &Pair, talk: &Talk) -> Result<()> {
+pub fn pair(options: &Pair, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
     let model = crate::cli::model_path(options.model.clone())?;
     let inputs = [
@@ -168,7 +168,7 @@ pub fn pair(options: &Pair, talk: &Talk) -> Result<()> {
     })
 }
 
-pub fn train(options: &Train, talk: &Talk) -> Result<()> {
+pub fn train(options: &Train, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
     let model = crate::cli::model_path(options.model.clone())?;
     let inputs = [("model", hash_path(&model)?), ("pairs", hash_path(&options.pairs)?)];
@@ -181,7 +181,7 @@ pub fn train(options: &Train, talk: &Talk) -> Result<()> {
     })
 }
 
-/// Runs a stage in a folder of its own, unless it is finished there, and prints the folder.
+/// Runs a stage in a folder of its own, unless it is finished there; returns the folder.
 fn alone(
     out: &Path,
     name: &str,
@@ -189,7 +189,7 @@ fn alone(
     inputs: &[(&str, String)],
     talk: &Talk,
     run: impl FnOnce(&Stage) -> Result<Manifest>,
-) -> Result<()> {
+) -> Result<PathBuf> {
     // A folder within a run belongs to the run: not while another process works there.
     let around = Some(run_root(out)).filter(|root| root != out);
     let _around = around.as_deref().map(RunFolder::open).transpose()?;
@@ -201,6 +201,5 @@ fn alone(
         None => (run(&stage)?, ""),
     };
     talk.step(name, format_args!("{}{kept}", manifest.counts));
-    println!("{}", out.display());
-    Ok(())
+    Ok(out.to_path_buf())
 }
