@@ -122,6 +122,11 @@ impl Tokenizer {
         // First as JSON alone: the library panics where a part of the file is none.
         serde_json::from_slice::<serde::de::IgnoredAny>(&json).map_err(|e| not_one(&e))?;
         let mut encoder = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| not_one(&e))?;
+        // The library panics at the first longer character of a text behind such a normalizer.
+        if serde_json::to_value(encoder.get_normalizer()).is_ok_and(|normalizer| prepends_nothing(&normalizer)) {
+            return Err(Error::new(place, "the normalizer prepends an empty text, expected one to prepend")
+                .hint("it must be what the tokenizers library saves"));
+        }
         // A tokenizer.json may carry the truncation and padding of its last use; both would change ids in silence.
         let _ = encoder.with_truncation(None);
         encoder.with_padding(None);
@@ -228,6 +233,18 @@ impl Tokenizer {
             Some(template) => write(dir, "chat_template.jinja", template.as_bytes()),
             None => Ok(()),
         }
+    }
+}
+
+/// True where a normalizer, or one within it, is `Prepend` of nothing.
+fn prepends_nothing(normalizer: &Json) -> bool {
+    match normalizer {
+        Json::Object(fields) => {
+            let is = |field: &str, text: &str| fields.get(field).and_then(Json::as_str) == Some(text);
+            is("type", "Prepend") && is("prepend", "") || fields.values().any(prepends_nothing)
+        }
+        Json::Array(items) => items.iter().any(prepends_nothing),
+        _ => false,
     }
 }
 
