@@ -94,7 +94,9 @@ impl ParquetWriter {
         if group.ids.is_empty() {
             return Ok(());
         }
-        let columns: [(&[ByteArray], Option<&[i16]>, Option<&[i16]>); 4] = [
+        /// Values, definition levels, repetition levels.
+        type Column<'a> = (&'a [ByteArray], Option<&'a [i16]>, Option<&'a [i16]>);
+        let columns: [Column; 4] = [
             (&group.ids, None, None),
             (&group.roles, Some(&group.defined), Some(&group.repeated)),
             (&group.contents, Some(&group.defined), Some(&group.repeated)),

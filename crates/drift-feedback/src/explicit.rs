@@ -89,7 +89,7 @@ fn verdict(chat: &Chat, message: usize) -> Option<Verdict> {
                 (place <= LOW, place >= HIGH)
             }
             Signal::Regenerated | Signal::Edited(_) => (true, false),
-            Signal::Reworded => continue,
+            Signal::Reworded | Signal::Commented => continue,
             Signal::Annotated { dsat, sat } => {
                 said = true; // that nothing was found is a finding
                 (*dsat, *sat)

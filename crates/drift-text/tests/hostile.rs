@@ -173,6 +173,21 @@ fn junk() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Found by the mutations below: the library would panic at "é".
+#[test]
+fn a_normalizer_that_prepends_nothing_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    Tokenizer::from_gguf(&vocabularies()[0]).unwrap().save(dir.path()).unwrap();
+    let bytes = std::fs::read(dir.path().join("tokenizer.json")).unwrap();
+    let mut json: Value = serde_json::from_slice(&bytes).unwrap();
+    let nothing = serde_json::json!({"type": "Prepend", "prepend": ""});
+    for normalizer in [nothing.clone(), serde_json::json!({"type": "Sequence", "normalizers": [nothing]})] {
+        json["normalizer"] = normalizer;
+        let error = Tokenizer::from_json(json.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("prepends an empty text"), "{error}");
+    }
+}
+
 proptest! {
     // 256 cases, more by PROPTEST_CASES (bench/fuzz).
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

@@ -223,9 +223,9 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
         }
         Command::Detect(options) => detect::run(&options, talk)?,
         Command::Convert(options) => convert::run(&options, talk)?,
-        Command::Sample(options) => single::sample(&options, talk)?,
-        Command::Pair(options) => single::pair(&options, talk)?,
-        Command::Train(options) => single::train(&options, talk)?,
+        Command::Sample(options) => println!("{}", single::sample(&options, talk)?.display()),
+        Command::Pair(options) => println!("{}", single::pair(&options, talk)?.display()),
+        Command::Train(options) => println!("{}", single::train(&options, talk)?.display()),
         Command::Score(options) => score::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
         Command::Review(options) => review::run(&options, talk)?,

@@ -26,6 +26,7 @@ pub struct File {
 }
 
 /// Where the dissatisfaction comes from.
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Source {
     /// Chat logs, to be searched for dissatisfied turns.

@@ -330,6 +330,8 @@ fn bench_counts_the_work_of_every_operation() {
     }
     let kernels = bench(&["kernels", "--tokens", "40", "20", "20"]);
     assert!(kernels["breakdown"].as_array().unwrap().len() > 20);
+    let detect: Value = serde_json::from_str(&world.ok(&["bench", "detect", "--json", "chats.jsonl"])).unwrap();
+    assert!(detect["megabytes_per_s"].as_f64().unwrap() > 0.0 && detect["conversations"].as_u64().unwrap() > 0);
 }
 
 #[test]

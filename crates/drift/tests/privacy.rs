@@ -111,7 +111,8 @@ fn who_opted_out_is_left_out_and_a_user_is_forgotten_whole() {
     for (chat, user, out) in [("a", "ann", "no"), ("b", "bob", "yes"), ("c", "ann", "no"), ("d", "dan", "no")] {
         table += &format!(
             "{chat},user,What is 6 times 7 for {chat}?,{user},{out}\n{chat},assistant,It is 41.,{user},{out}\n\
-             {chat},user,\"No, that is wrong. You made a mistake, please correct it.\",{user},{out}\n"
+             {chat},user,\"No, that is wrong. You made a mistake, please correct it.\",{user},{out}\n\
+             {chat},assistant,I apologize for the mistake. It is 42.,{user},{out}\n"
         );
     }
     std::fs::write(world.path("table.csv"), table).unwrap();

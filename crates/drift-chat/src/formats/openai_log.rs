@@ -95,7 +95,7 @@ pub(super) fn exchange(messages: Vec<Message>, session: Option<String>, record: 
 
 /// The first text under one of the keys, in the first place that has one.
 pub(super) fn text_of(places: &[&Value], keys: &[&str]) -> Option<String> {
-    let found = places.iter().find_map(|place| {
+    places.iter().find_map(|place| {
         keys.iter().find_map(|key| match place.get(*key)? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -103,8 +103,7 @@ pub(super) fn text_of(places: &[&Value], keys: &[&str]) -> Option<String> {
             Value::Object(object) => object.get("id")?.as_str().map(str::to_string),
             _ => None,
         })
-    });
-    found
+    })
 }
 
 pub(super) fn last_answer(messages: &[Message]) -> Option<usize> {

@@ -183,7 +183,10 @@ mod tests {
         Node { id: Some(id.into()), parent: Some(parent.into()), message, ..Node::default() }
     }
 
-    fn told(nodes: &[Node], current: &str) -> Vec<(String, usize, Vec<(usize, Signal)>)> {
+    /// A branch's name, its length, and the signals at its messages.
+    type Branch = (String, usize, Vec<(usize, Signal)>);
+
+    fn told(nodes: &[Node], current: &str) -> Vec<Branch> {
         let texts = |draft: &Draft| draft.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join(" ");
         let signals = |draft: &Draft| {
             let signal = |mark: &Mark| match &mark.score {

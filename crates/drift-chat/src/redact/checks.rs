@@ -105,13 +105,13 @@ pub(super) fn ipv4(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let before = text[..hit.start].trim_end_matches([' ', ':', '.', '(']);
     let before = &before[floor(before, before.len().saturating_sub(10))..];
     let before = before.to_lowercase();
-    let follows = |word: &&str| {
+    let follows = |word: &&'static str| {
         before.strip_suffix(*word).is_some_and(|rest| {
             !word.ends_with(|c: char| c.is_alphabetic()) || !rest.ends_with(|c: char| c.is_alphanumeric())
         })
     };
-    let is_version = VERSIONS.iter().any(|word| follows(word));
-    let is_place = PLACES.iter().any(|word| follows(word)) && octets.iter().all(|part| *part <= LARGEST_PART);
+    let is_version = VERSIONS.iter().any(follows);
+    let is_place = PLACES.iter().any(follows) && octets.iter().all(|part| *part <= LARGEST_PART);
     (!says_nothing && !is_network && !is_version && !is_place && stands_alone(text, &hit)).then_some(hit)
 }
 
@@ -155,8 +155,11 @@ pub(super) fn email(text: &str, hit: Range<usize>) -> Option<Range<usize>> {
     let ending = domain.rsplit('.').next()?.to_lowercase();
     let is_file = NO_DOMAIN.contains(&&*ending);
     let is_repository = local == "git";
+    // `uses: actions/cache@v3.When`, the space forgotten
+    let is_version = domain.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     let is_retina = domain.starts_with(|c: char| c.is_ascii_digit()) && domain[1..].starts_with("x.");
-    (local.len() <= 128 && domain.len() <= 255 && !is_file && !is_repository && !is_retina).then_some(hit)
+    (local.len() <= 128 && domain.len() <= 255 && !is_file && !is_repository && !is_version && !is_retina)
+        .then_some(hit)
 }
 
 /// 8 to 15 digits (E.164 allows no more), not in the middle of another number or of a calculation.
@@ -228,8 +231,12 @@ pub(super) fn assigned_key(text: &str, hit: Range<usize>) -> Option<Range<usize>
     let hit = drawn(text, hit)?;
     let value = &text[hit.clone()];
     let is_code = value.contains(['(', ')', '{', '}', '[', ']', '$', ';', ',', '|', '<', '>', '\\', '*']);
+    // `settings.API_KEY2`: a word before a dot is no drawn text
+    let is_field = value.split_once('.').is_some_and(|(owner, _)| {
+        owner.len() >= 4 && owner.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    });
     let is_path = value.contains("://") || value.starts_with('/') || value.matches('.').count() > 3;
-    ((16..=LONGEST).contains(&value.len()) && !is_code && !is_path).then_some(hit)
+    ((16..=LONGEST).contains(&value.len()) && !is_code && !is_field && !is_path).then_some(hit)
 }
 
 /// Words that stand in a password's place in examples.
@@ -277,7 +284,7 @@ pub(super) fn url_password(text: &str, hit: Range<usize>) -> Option<Range<usize>
         || ["your", "my"]
             .iter()
             .any(|whose| value.strip_prefix(whose).is_some_and(|of| PLACEHOLDERS.iter().any(|word| of.contains(word))));
-    (value.len() <= LONGEST && !is_example).then_some(hit)
+    (value.len() <= LONGEST && value.contains(char::is_alphanumeric) && !is_example).then_some(hit)
 }
 
 /// A secret key of AWS (40 signs) or a storage key of Azure (88), which have no prefix: of all their length nothing

@@ -65,6 +65,7 @@ fn what_only_looks_alike_stays() {
         "password: String, api_key=YOUR_API_KEY_GOES_HERE1 mongodb://user:password@localhost",
         "rows 026 027 028 029 030 031 and 857 979 793 1187 958, 046-416-809, file number is 5250511",
         "postgresql://myuser:mypassword@localhost nmap 10.20.30.0/24 1266636910371648",
+        "uses actions/cache@v3.When, api_key = settings.MSG91_API_KEY2, postgresql://admin:...@db/main",
         "1680000000123 microseconds, x+1000000000, rows 2023 1024 4096, 12345678901234567890123",
     ] {
         assert_eq!(redacted(&[text]).0, [text]);

@@ -38,7 +38,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
     let (report, read_seconds) = read()?;
     let dir = tempfile::tempdir()?;
     let start = Instant::now();
-    detect::run(&detect::Options::of(&options.logs, dir.path()), talk)?;
+    detect::find(&detect::Options::of(&options.logs, dir.path()), talk)?;
     let seconds = start.elapsed().as_secs_f64();
     let result = Measured {
         megabytes_per_s: report.bytes as f64 / 1e6 / seconds,

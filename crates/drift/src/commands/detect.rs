@@ -108,11 +108,18 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     match &options.action {
         Some(Action::Eval(options)) => eval::run(options, talk),
         Some(Action::Train(options)) => train::run(options, talk),
-        None => find(options, talk),
+        None => {
+            println!("{}", find(options, talk)?.display());
+            Ok(())
+        }
     }
 }
 
-fn find(options: &Options, talk: &Talk) -> Result<()> {
+/// The folder of the detected cases.
+///
+/// # Errors
+/// Unreadable logs, or a folder that cannot be written.
+pub fn find(options: &Options, talk: &Talk) -> Result<PathBuf> {
     let out = options.out.as_ref().context("--out: missing")?;
     let mut config = options.settings.load()?;
     if !options.settings.given() {

@@ -3,7 +3,7 @@
 use crate::cli::{ModelArgs, Settings};
 use crate::files::{hash_path, read_jsonl};
 use crate::policy::{Policy, chat_format};
-use crate::run_folder::{Manifest, RunFolder, Stage};
+use crate::run_folder::{Manifest, RunFolder, Stage, run_root};
 use crate::stages::{self, sample};
 use crate::talk::Talk;
 use anyhow::Result;
@@ -61,7 +61,7 @@ pub struct Train {
     settings: Settings,
 }
 
-pub fn sample(options: &Sample, talk: &Talk) -> Result<()> {
+pub fn sample(options: &Sample, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
     let model = options.model.path()?;
     let inputs = [("model", hash_path(&model)?), ("cases", hash_path(&options.cases)?)];
@@ -86,7 +86,7 @@ pub fn sample(options: &Sample, talk: &Talk) -> Result<()> {
     })
 }
 
-pub fn pair(options: &Pair, talk: &Talk) -> Result<()> {
+pub fn pair(options: &Pair, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
     let model = crate::cli::model_path(options.model.clone())?;
     let inputs = [
@@ -111,7 +111,7 @@ pub fn pair(options: &Pair, talk: &Talk) -> Result<()> {
     })
 }
 
-pub fn train(options: &Train, talk: &Talk) -> Result<()> {
+pub fn train(options: &Train, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
     let model = crate::cli::model_path(options.model.clone())?;
     let inputs = [("model", hash_path(&model)?), ("pairs", hash_path(&options.pairs)?)];
@@ -124,7 +124,7 @@ pub fn train(options: &Train, talk: &Talk) -> Result<()> {
     })
 }
 
-/// Runs a stage in a folder of its own, unless it is finished there, and prints the folder.
+/// Runs a stage in a folder of its own, unless it is finished there; returns the folder.
 pub fn alone(
     out: &Path,
     name: &str,
@@ -132,7 +132,7 @@ pub fn alone(
     inputs: &[(&str, String)],
     talk: &Talk,
     run: impl FnOnce(&Stage) -> Result<Manifest>,
-) -> Result<()> {
+) -> Result<PathBuf> {
     // A folder within a run belongs to the run: not while another process works there.
     let around = Some(run_root(out)).filter(|root| root != out);
     let _around = around.as_deref().map(RunFolder::open).transpose()?;
@@ -144,6 +144,5 @@ pub fn alone(
         None => (run(&stage)?, ""),
     };
     talk.step(name, format_args!("{}{kept}", manifest.counts));
-    println!("{}", out.display());
-    Ok(())
+    Ok(out.to_path_buf())
 }

@@ -38,8 +38,10 @@ function drawProgress() {
     h("progress", { max: cards.length, value: marks.length, "aria-label": "Reviewed" }),
     h("span", {}, h("b", {}, `${marks.length} of ${cards.length}`), ` reviewed, ${how}`),
     h("span", {}, `${right} right, ${judged - right} wrong, ${unsure} unsure`),
-    share ?? "",
+    share?.cloneNode(true) ?? "",
   );
+  // the same in short, in sight while a long case is read
+  section("short").textContent = `${marks.length} of ${cards.length}` + (share ? `, ${share.textContent}` : "");
 }
 
 const turn = (kind, title, ...text) =>
@@ -130,8 +132,8 @@ section("keys").append(
     button("k", "back"), button("j", "next"),
     alone ? button("s", "save file") : null,
   ),
-  h("div", { class: "row", role: "group", "aria-label": "Label" }, "or the label itself:",
-    ...LABELS.map(([key, text]) => button(key, text))),
+  h("div", { class: "row", role: "group", "aria-label": "Label" }, h("span", { class: "lead-in" }, "or the label itself:"),
+    ...LABELS.map(([key, text]) => button(key, text)), h("span", { id: "short", "aria-hidden": "true" })),
 );
 document.addEventListener("keydown", (event) => {
   const action = actions[event.key];
