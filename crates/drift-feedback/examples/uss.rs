@@ -25,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut messages = Vec::new();
         for line in dialogue.lines().filter(|line| !line.trim().is_empty()) {
             let fields: Vec<&str> = line.split('\t').collect();
-            let [role, content, .., ratings] = fields.as_slice() else { return Err(format!("{id}: a short line").into()) };
+            let [role, content, .., ratings] = fields.as_slice() else {
+                return Err(format!("{id}: a short line").into());
+            };
             if *content == "OVERALL" {
                 continue;
             }

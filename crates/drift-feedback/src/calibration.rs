@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn points_reach_their_precision_with_the_most_recall() {
         // the best 30 are all right, of the next 30 every second one, of the last 40 none
-        let class = |i: usize| i < 30 || (i < 60 && i % 2 == 0);
+        let class = |i: usize| i < 30 || (i < 60 && i.is_multiple_of(2));
         let scored: Vec<_> = (0..100).map(|i| (1.0 - i as f64 / 100.0, class(i))).collect();
         let points = points(&scored);
         let of = |target: f32| points.iter().find(|p| p.precision >= target).unwrap();

@@ -202,6 +202,21 @@ pub(crate) const CUES: &[Cue] = &[
         ..NONE
     },
     Cue {
+        name: "plain_complaint",
+        rubric: "ignored",
+        place: Opening,
+        dsat: 0.4,
+        max_words: 25,
+        pattern: &[
+            r"\bnot (?:at all )?what (?:i|we) (?:asked|meant|wanted|want|said|need|needed|was|am)\b|\bnot my question\b",
+            r"|\bthat(?:['’]?s| is| was) (?:\w+ )?(?:wrong|incorrect|false|not (?:right|correct|true|it))\b",
+            r"|\b(?:that|this|it) (?:still )?(?:doesn['’]?t|does not|didn['’]?t|did not|isn['’]?t|is not) ",
+            r"(?:work|working|help|helpful|answer|right|correct)\b",
+            r"|\byou (?:ignored|misunderstood|missed|forgot|(?:didn['’]?t|did not) (?:answer|listen|read))\b",
+        ],
+        ..NONE
+    },
+    Cue {
         name: "problem_with",
         rubric: "negative_feedback",
         place: Said,

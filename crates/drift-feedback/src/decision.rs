@@ -96,10 +96,12 @@ pub fn cross_fit(
 ) -> Vec<(Verdict, f32, f32)> {
     let parts = folds.iter().max().map_or(0, |last| last + 1);
     let fit = |part: usize, side: &[OutOfFold], target| {
-        let others: Vec<OutOfFold> = side.iter().zip(folds).filter(|(_, fold)| **fold != part).map(|(s, _)| *s).collect();
+        let others: Vec<OutOfFold> =
+            side.iter().zip(folds).filter(|(_, fold)| **fold != part).map(|(s, _)| *s).collect();
         Decision::fit(&others, target)
     };
-    let of_part = |part: usize| Decisions { dsat: fit(part, &scored[0], Some(target)), sat: fit(part, &scored[1], None) };
+    let of_part =
+        |part: usize| Decisions { dsat: fit(part, &scored[0], Some(target)), sat: fit(part, &scored[1], None) };
     let decisions: Vec<Decisions> = (0..parts).map(of_part).collect();
     let decide = |row: usize| {
         let [dsat, sat] = [0, 1].map(|side| {
@@ -118,7 +120,12 @@ mod tests {
     fn scored(n: usize) -> Vec<OutOfFold> {
         let one = |i: usize| {
             let logit = (i * 37 % 101) as f64 / 20.0 - 2.5;
-            OutOfFold { logit, without_reply: logit / 2.0, has_reply: i % 4 != 0, positive: logit + (i % 3) as f64 > 1.5 }
+            OutOfFold {
+                logit,
+                without_reply: logit / 2.0,
+                has_reply: !i.is_multiple_of(4),
+                positive: logit + (i % 3) as f64 > 1.5,
+            }
         };
         (0..n).map(one).collect()
     }

@@ -17,6 +17,11 @@ pub trait Detector: Send + Sync {
     /// One label for each of `turns`, which are of `chat` and may have lost their replies.
     fn judge(&self, chat: &Chat, turns: &[Turn]) -> Vec<Label>;
 
+    /// How many chats are worth labelling together: until they are labelled nobody sees progress.
+    fn batch(&self) -> usize {
+        256
+    }
+
     /// The labels of all turns of each chat, in order. Most are `NONE`.
     fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {
         chats.par_iter().map(|chat| self.judge(chat, &turns(chat).collect::<Vec<_>>())).collect()
@@ -34,6 +39,10 @@ impl<D: Detector + ?Sized> Detector for Box<D> {
 
     fn judge(&self, chat: &Chat, turns: &[Turn]) -> Vec<Label> {
         (**self).judge(chat, turns)
+    }
+
+    fn batch(&self) -> usize {
+        (**self).batch()
     }
 
     fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {

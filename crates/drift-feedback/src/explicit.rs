@@ -24,6 +24,10 @@ impl<Words: Detector> Detector for Explicit<Words> {
         self.0.thresholds()
     }
 
+    fn batch(&self) -> usize {
+        self.0.batch()
+    }
+
     fn judge(&self, chat: &Chat, turns: &[Turn]) -> Vec<Label> {
         let mut labels = self.0.judge(chat, turns);
         labels.iter_mut().for_each(|label| {
@@ -57,12 +61,8 @@ fn explicit(chat: &Chat, turn: usize, verdict: Verdict) -> Label {
         Verdict::Sat => Some("praise"),
         Verdict::None => None,
     };
-    let evidence = |rubric: &str| Evidence {
-        detector: NAME.to_string(),
-        rubric: rubric.to_string(),
-        confidence: 1.0,
-        cue: None,
-    };
+    let evidence =
+        |rubric: &str| Evidence { detector: NAME.to_string(), rubric: rubric.to_string(), confidence: 1.0, cue: None };
     let certain = |is: bool| f32::from(u8::from(is));
     Label {
         conversation: chat.id.clone(),
@@ -114,11 +114,8 @@ mod tests {
             (Role::User, "No, that's wrong. Make it shorter, you ignored what I said."),
             (Role::Assistant, "Sea: blue."),
         ];
-        let explicit = signals.iter().map(|(message, signal)| Given {
-            message: *message,
-            signal: signal.clone(),
-            comment: None,
-        });
+        let explicit =
+            signals.iter().map(|(message, signal)| Given { message: *message, signal: signal.clone(), comment: None });
         Chat {
             id: "c".into(),
             messages: texts.map(|(role, content)| Message { role, content: content.into() }).into(),

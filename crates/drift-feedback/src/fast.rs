@@ -69,8 +69,7 @@ impl Fast {
         let (header, mut body): (Header, _) = weights_file::read(file)?;
         let rules = Rules::shared();
         let dense = features::width(&rules);
-        let (is, should) =
-            ((header.features, header.bits, header.dense), (features::VERSION, BITS, dense));
+        let (is, should) = ((header.features, header.bits, header.dense), (features::VERSION, BITS, dense));
         if header.kind != NAME || is != should {
             return Err(Damaged(format!(
                 "a {} detector with features {is:?}, expected fast with {should:?}; hint: it is of another version; make \
@@ -137,8 +136,7 @@ impl Detector for Fast {
             let logits = self.logits_of(&mut features, &sets, turn);
             let (label, dsat, sat) = self.decisions.decide(logits, turn.reply.is_some());
             let p = if label.is_dsat() { dsat } else { sat };
-            let evidence =
-                (label != Verdict::None).then(|| self.rules.explain(&sets, turn, NAME, label.is_dsat(), p));
+            let evidence = (label != Verdict::None).then(|| self.rules.explain(&sets, turn, NAME, label.is_dsat(), p));
             Label { conversation: chat.id.clone(), turn: turn.index, label, dsat, sat, evidence }
         };
         turns.iter().map(judge).collect()

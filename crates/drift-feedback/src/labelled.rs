@@ -88,7 +88,8 @@ impl Labels {
                         error.column()
                     ))
                 })?;
-                let key = row.key.rsplit_once(':').and_then(|(chat, turn)| Some((chat.to_string(), turn.parse().ok()?)));
+                let key =
+                    row.key.rsplit_once(':').and_then(|(chat, turn)| Some((chat.to_string(), turn.parse().ok()?)));
                 let Some((chat, turn)) = key else {
                     return Err(place("key: no turn's number at its end, expected <chat>:<turn>"));
                 };

@@ -50,9 +50,18 @@ impl Linear {
 
 /// Minimises `Σ weight · log(1 + exp(∓ logit)) + l2/2 · |weights|²`; the bias is free.
 pub fn fit(rows: &dyn Rows, examples: &[Example], l2: f64) -> Linear {
+    fit_around(rows, examples, l2, &vec![0.0; rows.width()])
+}
+
+/// The same with a penalty of `l2/2 · |weights - prior|²`: a weight of which no row tells anything stays as it was.
+///
+/// # Panics
+/// On a prior of another width than the rows.
+pub fn fit_around(rows: &dyn Rows, examples: &[Example], l2: f64, prior: &[f64]) -> Linear {
     let width = rows.width();
-    let objective = |point: &[f64]| objective(rows, examples, l2, point);
-    let mut point = vec![0.0; width + 1];
+    assert_eq!(prior.len(), width, "a prior for each weight");
+    let objective = |point: &[f64]| objective(rows, examples, l2, prior, point);
+    let mut point: Vec<f64> = prior.iter().copied().chain([0.0]).collect();
     // The bias alone is right where nothing else is known.
     let total = |positive: bool| examples.iter().filter(|e| e.positive == positive).map(|e| e.weight).sum::<f64>();
     point[width] = ((total(true) + 0.5) / (total(false) + 0.5)).ln();
@@ -93,7 +102,7 @@ pub fn fit(rows: &dyn Rows, examples: &[Example], l2: f64) -> Linear {
 }
 
 /// Value and gradient; `point` is the weights and, last, the bias.
-fn objective(rows: &dyn Rows, examples: &[Example], l2: f64, point: &[f64]) -> (f64, Vec<f64>) {
+fn objective(rows: &dyn Rows, examples: &[Example], l2: f64, prior: &[f64], point: &[f64]) -> (f64, Vec<f64>) {
     let width = point.len() - 1;
     let (weights, bias) = (&point[..width], point[width]);
     let part = |examples: &[Example]| {
@@ -109,8 +118,8 @@ fn objective(rows: &dyn Rows, examples: &[Example], l2: f64, point: &[f64]) -> (
         (loss, gradient)
     };
     let parts: Vec<(f64, Vec<f64>)> = examples.par_chunks(examples.len().div_ceil(PARTS).max(1)).map(part).collect();
-    let mut value = l2 / 2.0 * dot(weights, weights);
-    let mut gradient: Vec<f64> = weights.iter().map(|w| l2 * w).chain([0.0]).collect();
+    let mut gradient: Vec<f64> = weights.iter().zip(prior).map(|(w, p)| l2 * (w - p)).chain([0.0]).collect();
+    let mut value = if l2 > 0.0 { dot(&gradient, &gradient) / (2.0 * l2) } else { 0.0 };
     for (loss, part) in parts {
         value += loss;
         gradient.iter_mut().zip(part).for_each(|(sum, g)| *sum += g);
@@ -248,7 +257,8 @@ mod tests {
     #[test]
     fn the_gradient_vanishes_at_the_optimum_of_scikit_learn() {
         // LogisticRegression(C=0.5, tol=1e-10) of scikit-learn 1.9 on these rows
-        let table = [[1.0, 0.5, -1.0], [0.2, -0.3, 0.8], [-1.5, 1.0, 0.4], [0.7, 0.1, 0.0], [-0.2, -2.0, 1.0], [2.0, 1.0, 1.0]];
+        let table =
+            [[1.0, 0.5, -1.0], [0.2, -0.3, 0.8], [-1.5, 1.0, 0.4], [0.7, 0.1, 0.0], [-0.2, -2.0, 1.0], [2.0, 1.0, 1.0]];
         let mut rows = Dense::new(3);
         table.iter().for_each(|row| rows.push(row));
         let fit = fit(&rows, &examples(&[true, false, false, true, true, false]), 2.0);
@@ -256,6 +266,19 @@ mod tests {
         for (ours, theirs) in fit.weights.iter().chain([&fit.bias]).zip(expected) {
             assert!((ours - theirs).abs() < 1e-4, "{fit:?}");
         }
+    }
+
+    #[test]
+    fn without_rows_that_tell_a_weight_stays_at_its_prior() {
+        // the second column is never set; the first pulls away from its prior as far as it would from 0
+        let mut rows = Dense::new(2);
+        [0.0, 0.0, 1.0, 1.0].iter().for_each(|x| rows.push(&[*x, 0.0]));
+        let examples = examples(&[true, false, true, true]);
+        let near = fit_around(&rows, &examples, 0.5, &[0.7, 3.0]);
+        assert_eq!(near.weights[1], 3.0);
+        let strong = fit_around(&rows, &examples, 1e6, &[0.7, 3.0]);
+        assert!((strong.weights[0] - 0.7).abs() < 1e-4, "{strong:?}");
+        assert!(near.weights[0] > fit(&rows, &examples, 0.5).weights[0]);
     }
 
     #[test]

@@ -99,7 +99,13 @@ fn figures(sorted: &[Scored], times: &[f64]) -> Figures {
     let share = |a: f64, b: f64| (b > 0.0).then(|| a / b);
     let f1 = share(2.0 * hits, found + positives).filter(|_| positives > 0.0);
     let negatives = above_false;
-    [share(hits, found), share(hits, positives), f1, share(won, positives * negatives), share(area, f64::from(u8::from(positives > 0.0)))]
+    [
+        share(hits, found),
+        share(hits, positives),
+        f1,
+        share(won, positives * negatives),
+        share(area, f64::from(u8::from(positives > 0.0))),
+    ]
 }
 
 fn intervals(sorted: &[Scored], groups: usize, seed: u64) -> Intervals {
@@ -157,7 +163,8 @@ mod tests {
     use super::*;
 
     fn scored(rows: &[(f64, bool)], threshold: f64) -> Vec<Scored> {
-        let scored = |(group, &(score, truth)): (usize, &(f64, bool))| Scored { score, said: score >= threshold, truth, group };
+        let scored =
+            |(group, &(score, truth)): (usize, &(f64, bool))| Scored { score, said: score >= threshold, truth, group };
         rows.iter().enumerate().map(scored).collect()
     }
 
@@ -173,13 +180,27 @@ mod tests {
     #[test]
     fn as_scikit_learn_with_ties() {
         let rows = [
-            (0.9, true), (0.8, true), (0.8, false), (0.7, true), (0.6, false), (0.55, true), (0.5, false), (0.5, true),
-            (0.3, false), (0.2, false), (0.1, false), (0.1, true),
+            (0.9, true),
+            (0.8, true),
+            (0.8, false),
+            (0.7, true),
+            (0.6, false),
+            (0.55, true),
+            (0.5, false),
+            (0.5, true),
+            (0.3, false),
+            (0.2, false),
+            (0.1, false),
+            (0.1, true),
         ];
         let m = measure(&scored(&rows, 0.5), 0);
         let close = |ours: Option<f64>, theirs: f64| (ours.unwrap() - theirs).abs() < 1e-12;
         assert!(close(m.auroc, 0.680_555_555_555_555_6) && close(m.average_precision, 0.701_388_888_888_888_8));
-        assert!(close(m.precision, 0.625) && close(m.recall, 0.833_333_333_333_333_4) && close(m.f1, 0.714_285_714_285_714_2));
+        assert!(
+            close(m.precision, 0.625)
+                && close(m.recall, 0.833_333_333_333_333_4)
+                && close(m.f1, 0.714_285_714_285_714_2)
+        );
     }
 
     #[test]

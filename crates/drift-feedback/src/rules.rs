@@ -123,6 +123,16 @@ impl Rules {
         self.cues
     }
 
+    /// What each cue counts for dissatisfaction and for satisfaction, in the order of their numbers.
+    pub(crate) fn cue_weights(&self) -> [Vec<f64>; 2] {
+        let mut weights = [0, 1].map(|_| vec![0.0; self.cues]);
+        for compiled in self.groups.iter().flat_map(|group| &group.cues) {
+            weights[0][compiled.number] = compiled.cue.dsat.into();
+            weights[1][compiled.number] = compiled.cue.sat.into();
+        }
+        weights
+    }
+
     /// Calls `hit` with the number of each cue that counts.
     pub(crate) fn matches(&self, turn: &Turn, hit: &mut dyn FnMut(usize)) {
         let length = words(turn.text).count();
@@ -214,11 +224,9 @@ fn evidence(by: &str, dsat: bool, fired: &[Fired], signals: &[Signal], confidenc
         .map(|signal| (signal.rubric, signal.dsat));
     let rubric = match strongest(true, MENTION) {
         Some(own) => own.compiled.cue.rubric,
-        None => around
-            .into_iter()
-            .chain(related)
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .map_or(otherwise, |(rubric, _)| rubric),
+        None => {
+            around.into_iter().chain(related).max_by(|a, b| a.1.total_cmp(&b.1)).map_or(otherwise, |(rubric, _)| rubric)
+        }
     };
     let span = strongest(true, 0.0).and_then(|own| {
         let hit = own.compiled.pattern.find(own.text)?;

@@ -1,6 +1,5 @@
 //! How much two messages say the same, by the sets of their words.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use drift_chat::{Chat, Message, Role};
@@ -14,7 +13,19 @@ const COMPARED: usize = 1500;
 const STOP: &str = "a an the of to in on for and or is are be i you it this that with as my me your can could please do does \
                     what how we so not from at by was will would have has if but its they he she about there them then than";
 
-static STOP_HASHES: LazyLock<HashSet<u64>> = LazyLock::new(|| STOP.split(' ').map(hash).collect());
+/// Sorted.
+static STOP_HASHES: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    let mut hashes: Vec<u64> = STOP.split(' ').map(hash).collect();
+    hashes.sort_unstable();
+    hashes
+});
+
+/// Of FNV-1a.
+const START: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn step(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+}
 
 /// The words of a text, in order and as they are written.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -23,12 +34,30 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// FNV-1a over the lower-cased characters.
 pub(crate) fn hash(word: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let start = 0xcbf2_9ce4_8422_2325;
     if word.is_ascii() {
-        return word.bytes().map(|byte| byte.to_ascii_lowercase()).fold(start, step);
+        return word.bytes().map(|byte| byte.to_ascii_lowercase()).fold(START, step);
     }
-    word.chars().flat_map(char::to_lowercase).flat_map(|c| (c as u32).to_le_bytes()).fold(start, step)
+    word.chars().flat_map(char::to_lowercase).flat_map(|c| (c as u32).to_le_bytes()).fold(START, step)
+}
+
+/// Hands out `hash` of each of `words`, a byte at a time: most text is ASCII, and there is a lot of it.
+fn word_hashes(text: &str, mut take: impl FnMut(u64)) {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'_') {
+        if !rest.as_bytes()[at].is_ascii() {
+            // the word that this sign is in or follows, up to the next sign of ASCII that ends one
+            let end = rest[at..].find(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_');
+            let (piece, after) = rest.split_at(end.map_or(rest.len(), |end| at + end));
+            words(piece).map(hash).for_each(&mut take);
+            rest = after;
+            continue;
+        }
+        if at > 0 {
+            take(rest.as_bytes()[..at].iter().map(u8::to_ascii_lowercase).fold(START, step));
+        }
+        rest = &rest[at + 1..];
+    }
+    words(rest).map(hash).for_each(take);
 }
 
 /// The set of a text's content words, as sorted hashes.
@@ -39,7 +68,13 @@ pub(crate) struct WordSet {
 
 impl WordSet {
     pub fn new(text: &str) -> WordSet {
-        let mut hashes: Vec<u64> = words(text).map(hash).filter(|hash| !STOP_HASHES.contains(hash)).collect();
+        let stop = &**STOP_HASHES;
+        let mut hashes = Vec::with_capacity(text.len() / 8);
+        word_hashes(text, |hash| {
+            if stop.binary_search(&hash).is_err() {
+                hashes.push(hash);
+            }
+        });
         hashes.sort_unstable();
         hashes.dedup();
         WordSet { hashes }
@@ -90,6 +125,16 @@ pub(crate) fn word_sets(chat: &Chat) -> Vec<WordSet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn byte_by_byte_or_word_by_word(text in "([a-zA-Z_0-9]{0,3}|[ .,'\n]|[äß’東\u{301}İ€]){0,30}") {
+            let mut hashes = Vec::new();
+            word_hashes(&text, |hash| hashes.push(hash));
+            prop_assert_eq!(hashes, words(&text).map(hash).collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn worked_by_hand() {

@@ -38,7 +38,15 @@ pub fn turns(chat: &Chat) -> impl Iterator<Item = Turn<'_>> {
         let reply = chat.messages.get(index + 1).filter(is_reply).map(|message| message.content.as_str());
         let request_index = (0..index - 1).rev().find(|&at| chat.messages[at].role == Role::User);
         let request = request_index.map(|at| chat.messages[at].content.as_str());
-        (!text.is_empty()).then_some(Turn { index, text, offset, request, request_index, answer: &before.content, reply })
+        (!text.is_empty()).then_some(Turn {
+            index,
+            text,
+            offset,
+            request,
+            request_index,
+            answer: &before.content,
+            reply,
+        })
     })
 }
 

@@ -48,6 +48,19 @@ fn thanks_are_thanks_and_the_next_request_is_neither() {
 }
 
 #[test]
+fn plain_words_of_languages_that_no_label_was_in() {
+    let judge = |turn| FAST.label(&[chat(&[REQUEST, ANSWER, turn])]).remove(0).remove(0);
+    for complaint in
+        ["Das ist falsch, es funktioniert nicht.", "不对，错了", "Esto está mal, no funciona", "C'est faux"]
+    {
+        assert!(judge(complaint).label.is_dsat(), "{complaint}: {:?}", judge(complaint));
+    }
+    for thanks in ["Vielen Dank!", "ありがとう", "Muchas gracias", "Спасибо большое"] {
+        assert!(judge(thanks).label.is_sat(), "{thanks}: {:?}", judge(thanks));
+    }
+}
+
+#[test]
 fn the_file_is_small_and_reads_as_it_was_written() {
     let file = FAST.write();
     assert!(file.len() < 300_000, "{} bytes", file.len());

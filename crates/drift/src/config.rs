@@ -144,7 +144,7 @@ impl File {
                 "train.iterations and warm.epochs: both 0, so nothing would be trained; hint: iterations = 2".into()
             );
         }
-        let detect = Detect { probe: detect.probe.map(|path| base.join(path)), ..detect };
+        let detect = Detect { trained: detect.trained.map(|path| base.join(path)), ..detect };
         Ok(Config {
             dir: base.join(run.dir),
             seed: run.seed,

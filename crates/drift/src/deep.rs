@@ -48,34 +48,45 @@ impl Detector for Deep {
         self.probe.decisions.thresholds()
     }
 
+    fn judge(&self, chat: &Chat, turns: &[Turn]) -> Vec<Label> {
+        self.judge_all(&[(chat, turns.to_vec())]).remove(0)
+    }
+
+    /// A forward pass has all threads to itself, and takes turns of several chats together.
+    fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {
+        self.judge_all(&chats.iter().map(|chat| (chat, turns(chat).collect())).collect::<Vec<_>>())
+    }
+
+    fn batch(&self) -> usize {
+        8
+    }
+}
+
+impl Deep {
     /// A turn that the model cannot be shown (its template refuses, its context is too short) is judged by
     /// the fast tier, and its label says so.
-    fn judge(&self, chat: &Chat, turns: &[Turn]) -> Vec<Label> {
+    fn judge_all(&self, chats: &[(&Chat, Vec<Turn>)]) -> Vec<Vec<Label>> {
         let view = |turn: &Turn| {
             let view = View::new(&self.policy.format, turn).ok()?;
             (view.tokens() <= self.policy.model.context()).then_some(view)
         };
-        let views: Vec<Option<View>> = turns.iter().map(view).collect();
+        let views: Vec<Option<View>> = chats.iter().flat_map(|(_, turns)| turns.iter().map(view)).collect();
         let shown: Vec<&View> = views.iter().flatten().collect();
-        let pooler = Pooler::new(&self.policy.model, &self.probe.layers);
-        let mut rows = pooler.pool(&shown).into_iter();
-        let fast = self.probe.fast.logits(chat, turns);
-        let mut labels = Vec::with_capacity(turns.len());
-        for ((turn, view), fast) in turns.iter().zip(&views).zip(fast) {
-            let Some(row) = view.as_ref().and_then(|_| rows.next()) else {
-                labels.extend(self.probe.fast.judge(chat, std::slice::from_ref(turn)));
-                continue;
+        let mut rows = Pooler::new(&self.policy.model, &self.probe.layers).pool(&shown).into_iter();
+        let mut rows = views.iter().map(|view| view.as_ref().and_then(|_| rows.next()));
+        let judge = |(chat, turns): &(&Chat, Vec<Turn>)| {
+            let fast = self.probe.fast.logits(chat, turns);
+            let label = |(turn, fast): (&Turn, [f64; 2])| match rows.next().flatten() {
+                Some(row) => {
+                    let has_reply = turn.reply.is_some();
+                    let logits = self.probe.logits(&row, has_reply, fast);
+                    let (verdict, dsat, sat) = self.probe.decisions.decide(logits, has_reply);
+                    Rules::label_as(NAME, chat, turn, verdict, dsat, sat)
+                }
+                None => self.probe.fast.judge(chat, std::slice::from_ref(turn)).remove(0),
             };
-            let has_reply = turn.reply.is_some();
-            let logits = self.probe.logits(&row, has_reply, fast);
-            let (verdict, dsat, sat) = self.probe.decisions.decide(logits, has_reply);
-            labels.push(Rules::label_as(NAME, chat, turn, verdict, dsat, sat));
-        }
-        labels
-    }
-
-    /// One chat after the other: a forward pass has all threads to itself.
-    fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {
-        chats.iter().map(|chat| self.judge(chat, &turns(chat).collect::<Vec<_>>())).collect()
+            turns.iter().zip(fast).map(label).collect()
+        };
+        chats.iter().map(judge).collect()
     }
 }

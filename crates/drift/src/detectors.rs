@@ -5,7 +5,7 @@ use crate::config::sections::{self, Precision};
 use crate::deep::Deep;
 use crate::policy::Policy;
 use crate::talk::Talk;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use drift_feedback::decision::Decision;
 use drift_feedback::{Detector, Explicit, Fast, Rules};
 use serde::{Deserialize, Serialize};
@@ -31,8 +31,8 @@ pub struct Choice {
     /// Of the deep tier; `None`: the model of `drift fetch`.
     pub model: Option<PathBuf>,
     pub precision: Precision,
-    /// Of the deep tier; `None`: the probe inside the program.
-    pub probe: Option<PathBuf>,
+    /// Of the fast and the deep tier; `None`: the one inside the program.
+    pub trained: Option<PathBuf>,
 }
 
 impl Choice {
@@ -42,7 +42,7 @@ impl Choice {
             target_precision: settings.target_precision,
             model: model.map(Path::to_path_buf),
             precision,
-            probe: settings.probe.clone(),
+            trained: settings.trained.clone(),
         }
     }
 
@@ -64,10 +64,15 @@ impl Choice {
     pub fn identity(&self) -> Result<String> {
         let learnt = match self.tier {
             Tier::Rules => return Ok("rules".into()),
-            Tier::Fast => Fast::shipped().write(),
-            Tier::Deep => crate::deep::probe_bytes(self.probe.as_deref())?.into_owned(),
+            Tier::Fast => self.fast()?.write(),
+            Tier::Deep => crate::deep::probe_bytes(self.trained.as_deref())?.into_owned(),
         };
         Ok(blake3::hash(&learnt).to_hex()[..16].to_string())
+    }
+
+    fn fast(&self) -> Result<Fast> {
+        let Some(path) = &self.trained else { return Ok(Fast::shipped()) };
+        Fast::read(&fs_err::read(path)?).map_err(|error| anyhow!("{}: {error}", path.display()))
     }
 
     /// Explicit signals of the log win over any of them.
@@ -88,13 +93,13 @@ impl Choice {
         Ok(match self.tier {
             Tier::Rules => Box::new(Explicit(Rules::new())),
             Tier::Fast => {
-                let mut fast = Fast::shipped();
+                let mut fast = self.fast()?;
                 aim(&mut fast.decisions.dsat);
                 Box::new(Explicit(fast))
             }
             Tier::Deep => {
                 let path = model_path(self.model.clone())?;
-                let probe = crate::deep::open_probe(self.probe.as_deref())?;
+                let probe = crate::deep::open_probe(self.trained.as_deref())?;
                 let policy = Policy::load(&path, self.precision)?;
                 let mut deep = Deep::new(policy, probe, &path, talk)?;
                 aim(deep.dsat_mut());

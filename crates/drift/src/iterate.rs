@@ -53,7 +53,7 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
     if found.cases.is_empty() && config.train.iterations > 0 {
         bail!(
             "{}: no case is left to train on, expected some; hint: detect/manifest.json counts what was dropped and why; lower \
-             detect.min_confidence, raise the limits on tokens, or give more logs",
+             detect.target_precision, raise the limits on tokens, or give more logs",
             config.dir.display()
         );
     }

@@ -54,9 +54,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     let manifest: Manifest = files::read_json(&detect.join("manifest.json"))?;
     let number = |path: &str| manifest.config.pointer(path);
     let seed = number("/seed").and_then(|seed| seed.as_u64()).unwrap_or_default();
-    let threshold = number("/detect/min_confidence").and_then(|share| share.as_f64()).unwrap_or(0.5);
     let cases = files::read_jsonl(&detect.join("cases.jsonl"))?;
-    let sample = Sample::draw(cases, options.mode, options.n as usize, seed, threshold);
+    let sample = Sample::draw(cases, options.mode, options.n as usize, seed);
     if sample.cards.is_empty() {
         bail!("{}: no case to show, expected some; hint: manifest.json counts what was dropped", detect.display());
     }

@@ -91,15 +91,28 @@ fn a_probe_serves_its_model_and_no_other() {
     let world = World::new();
     labelled(&world);
     let train = [
-        "detect", "train", "--tier", "deep", "--model", "model", "labels.jsonl", "--logs", "chats.jsonl", "--out",
-        "model.probe", "--folds", "3", "--states", "states.bin",
+        "detect",
+        "train",
+        "--tier",
+        "deep",
+        "--model",
+        "model",
+        "labels.jsonl",
+        "--logs",
+        "chats.jsonl",
+        "--out",
+        "model.probe",
+        "--folds",
+        "3",
+        "--states",
+        "states.bin",
     ];
     world.ok(&train);
     let first = std::fs::read(world.path("model.probe")).unwrap();
     world.ok(&train); // now from the kept states
     assert!(first == std::fs::read(world.path("model.probe")).unwrap());
 
-    let deep = ["--detector", "deep", "--model", "model", "--probe", "model.probe"];
+    let deep = ["--detector", "deep", "--model", "model", "--trained", "model.probe"];
     let eval = ["detect", "eval", "labels.jsonl", "--logs", "chats.jsonl", "--json"];
     let report = json_of(&world, &[&eval[..], &deep].concat());
     assert_eq!(report["detector"], "deep");
@@ -110,9 +123,22 @@ fn a_probe_serves_its_model_and_no_other() {
 
     // the probe inside the program is for another model
     let refused = world.error(&["detect", "chats.jsonl", "--out", "none", "--detector", "deep", "--model", "model"]);
-    assert!(refused.contains("as the probe's model has") && refused.contains("drift detect train --tier deep"), "{refused}");
+    assert!(
+        refused.contains("as the probe's model has") && refused.contains("drift detect train --tier deep"),
+        "{refused}"
+    );
     std::fs::write(world.path("cut.probe"), &first[..first.len() / 2]).unwrap();
-    let cut =
-        world.error(&["detect", "chats.jsonl", "--out", "none", "--detector", "deep", "--model", "model", "--probe", "cut.probe"]);
+    let cut = world.error(&[
+        "detect",
+        "chats.jsonl",
+        "--out",
+        "none",
+        "--detector",
+        "deep",
+        "--model",
+        "model",
+        "--trained",
+        "cut.probe",
+    ]);
     assert!(cut.contains("cut.probe: checksum does not match"), "{cut}");
 }

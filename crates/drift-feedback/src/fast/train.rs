@@ -7,14 +7,18 @@ use super::features::{BITS, Features, width};
 use super::{Fast, Head};
 use crate::decision::{Decision, Decisions, OutOfFold, TARGET_PRECISION};
 use crate::labelled::Joined;
-use crate::logistic::{Example, Linear, Rows, fit};
+use crate::logistic::{Example, Linear, Rows, fit_around};
+use crate::metrics::{Scored, auroc};
 use crate::rules::Rules;
 use crate::similarity::word_sets;
 use crate::turn::Turn;
 use crate::weights_file::Quantized;
 
-/// Chosen on the conversations that the cues of the rules were chosen on.
-const L2: f64 = 1.0;
+/// Penalties that are tried: few or noisy labels want a larger one.
+const PENALTIES: [f64; 3] = [1.0, 3.0, 10.0];
+
+/// N-grams speak against a label more firmly than the constant of the rules: so must a cue for one.
+const FIRMER: f64 = 1.4;
 
 /// Fewer turns of a kind teach nothing.
 pub const ENOUGH_DSAT: usize = 20;
@@ -70,17 +74,28 @@ impl Table {
         table
     }
 
+    /// A cue that the turns do not hold, as those of other languages, counts as for the rules.
+    fn material<'a>(&'a self, joined: &'a Joined) -> Material<'a> {
+        let rules = Rules::shared();
+        let hashed = (1 << BITS) + self.dense_width - rules.cues();
+        let prior = rules.cue_weights().map(|cues| {
+            let mut prior = vec![0.0; hashed];
+            prior.extend(cues.iter().map(|weight| FIRMER * weight));
+            prior
+        });
+        Material { joined, table: self, has_reply: &self.has_reply, prior }
+    }
+
     fn row(&self, row: usize) -> (&[(u32, f32)], &[f32]) {
-        (&self.hashed[self.starts[row]..self.starts[row + 1]], &self.dense[row * self.dense_width..][..self.dense_width])
+        (
+            &self.hashed[self.starts[row]..self.starts[row + 1]],
+            &self.dense[row * self.dense_width..][..self.dense_width],
+        )
     }
 }
 
 /// The two rows of each turn in `turns`, together of weight 1.
-fn examples(
-    has_reply: &[bool],
-    turns: impl Iterator<Item = usize>,
-    positive: impl Fn(usize) -> bool,
-) -> Vec<Example> {
+fn examples(has_reply: &[bool], turns: impl Iterator<Item = usize>, positive: impl Fn(usize) -> bool) -> Vec<Example> {
     let mut examples = Vec::new();
     for turn in turns {
         let example = |row, weight| Example { row, positive: positive(turn), weight };
@@ -92,10 +107,22 @@ fn examples(
     examples
 }
 
-/// Weights for dissatisfaction and satisfaction from all turns of such a table.
-pub fn fit_all(joined: &Joined, table: &dyn Rows, has_reply: &[bool], l2: f64) -> [Linear; 2] {
-    [true, false].map(|dsat| {
-        fit(table, &examples(has_reply, 0..joined.rows.len(), |turn| is(joined, turn, dsat)), l2)
+/// What is trained on: labelled turns, and their numbers.
+pub struct Material<'a> {
+    pub joined: &'a Joined,
+    /// Row 2i is turn i as it is, row 2i + 1 with its reply hidden.
+    pub table: &'a dyn Rows,
+    pub has_reply: &'a [bool],
+    /// Weights for dissatisfaction and satisfaction where the turns do not tell.
+    pub prior: [Vec<f64>; 2],
+}
+
+/// Weights for dissatisfaction and satisfaction from all turns.
+pub fn fit_all(material: &Material, l2: [f64; 2]) -> [Linear; 2] {
+    [(true, 0), (false, 1)].map(|(dsat, side)| {
+        let positive = |turn: usize| is(material.joined, turn, dsat);
+        let examples = examples(material.has_reply, 0..material.joined.rows.len(), positive);
+        fit_around(material.table, &examples, l2[side], &material.prior[side])
     })
 }
 
@@ -122,48 +149,74 @@ impl Rows for Table {
     }
 }
 
-/// Log-odds of every turn from weights that were trained without its conversation, for dissatisfaction
-/// and satisfaction. `folds` gives each turn's part; at most `keep` turns are trained on.
-pub fn out_of_fold(joined: &Joined, table: &Table, folds: &[usize], keep: usize) -> [Vec<OutOfFold>; 2] {
-    cross_validate(joined, table, &table.has_reply, folds, keep, L2)
+/// What cross-validation found, for dissatisfaction and satisfaction.
+pub struct CrossValidated {
+    /// Log-odds of every turn from weights, and with a penalty, that its part had no share in.
+    pub scored: [Vec<OutOfFold>; 2],
+    /// The best penalty over all parts: for weights that are trained on all turns.
+    pub l2: [f64; 2],
 }
 
-/// The same for any table that has row 2i of turn i as it is, and row 2i + 1 with its reply hidden.
-pub fn cross_validate(
-    joined: &Joined,
-    table: &dyn Rows,
-    has_reply: &[bool],
-    folds: &[usize],
-    keep: usize,
-    l2: f64,
-) -> [Vec<OutOfFold>; 2] {
-    let parts = folds.iter().max().map_or(0, |last| last + 1);
+/// `folds` gives each turn's part; at most `keep` turns are trained on.
+pub fn out_of_fold(joined: &Joined, table: &Table, folds: &[usize], keep: usize) -> CrossValidated {
+    cross_validate(&table.material(joined), folds, keep, &PENALTIES)
+}
+
+/// The same for any table.
+pub fn cross_validate(material: &Material, folds: &[usize], keep: usize, penalties: &[f64]) -> CrossValidated {
+    let Material { joined, table, has_reply, prior } = material;
     let order = joined.shuffled();
-    [true, false].map(|dsat| {
+    let sides = [(true, &prior[0]), (false, &prior[1])].map(|(dsat, prior)| {
         let positive = |turn: usize| is(joined, turn, dsat);
-        let mut scored: Vec<Option<OutOfFold>> = vec![None; folds.len()];
-        for part in 0..parts {
-            let others = order.iter().copied().filter(|&turn| folds[turn] != part).take(keep);
-            let weights = fit(table, &examples(has_reply, others, positive), l2);
-            for turn in (0..folds.len()).filter(|&turn| folds[turn] == part) {
-                scored[turn] = Some(OutOfFold {
-                    logit: weights.logit(table, 2 * turn),
-                    without_reply: weights.logit(table, 2 * turn + 1),
-                    has_reply: has_reply[turn],
-                    positive: positive(turn),
-                });
+        let score = |l2: f64| {
+            let mut scored: Vec<Option<OutOfFold>> = vec![None; folds.len()];
+            for part in parts(folds) {
+                let others = order.iter().copied().filter(|&turn| folds[turn] != part).take(keep);
+                let weights = fit_around(*table, &examples(has_reply, others, positive), l2, prior);
+                for turn in (0..folds.len()).filter(|&turn| folds[turn] == part) {
+                    scored[turn] = Some(OutOfFold {
+                        logit: weights.logit(*table, 2 * turn),
+                        without_reply: weights.logit(*table, 2 * turn + 1),
+                        has_reply: has_reply[turn],
+                        positive: positive(turn),
+                    });
+                }
             }
-        }
-        scored.into_iter().map(|scored| scored.expect("every turn is in one part")).collect()
-    })
+            scored.into_iter().map(|scored| scored.expect("every turn is in one part")).collect()
+        };
+        choose(&penalties.iter().map(|l2| score(*l2)).collect::<Vec<_>>(), folds, penalties)
+    });
+    let l2 = [sides[0].1, sides[1].1];
+    CrossValidated { scored: sides.map(|(scored, _)| scored), l2 }
+}
+
+/// For each part the scores with the penalty that ranks the other parts best, and the best one over all.
+fn choose(by_penalty: &[Vec<OutOfFold>], folds: &[usize], penalties: &[f64]) -> (Vec<OutOfFold>, f64) {
+    let best = |takes: &dyn Fn(usize) -> bool| {
+        let rank = |scored: &Vec<OutOfFold>| {
+            let turns = (0..folds.len()).filter(|turn| takes(folds[*turn]));
+            let of =
+                |turn: usize| Scored { score: scored[turn].logit, said: false, truth: scored[turn].positive, group: 0 };
+            auroc(&turns.map(of).collect::<Vec<_>>()).unwrap_or(0.5)
+        };
+        let ranks: Vec<f64> = by_penalty.iter().map(rank).collect();
+        (0..ranks.len()).rev().max_by(|a, b| ranks[*a].total_cmp(&ranks[*b])).unwrap_or(0)
+    };
+    let of_part: Vec<usize> = parts(folds).map(|part| best(&|fold| fold != part)).collect();
+    let scored = (0..folds.len()).map(|turn| by_penalty[of_part[folds[turn]]][turn]).collect();
+    (scored, penalties[best(&|_| true)])
+}
+
+fn parts(folds: &[usize]) -> std::ops::Range<usize> {
+    0..folds.iter().max().map_or(0, |last| last + 1)
 }
 
 /// The fast tier trained on all of `joined`, calibrated on the out-of-fold log-odds of the same turns.
 pub fn train(joined: &Joined, folds: &[usize]) -> Fast {
     let table = Table::new(joined);
-    let [dsat, sat] = out_of_fold(joined, &table, folds, usize::MAX);
+    let CrossValidated { scored: [dsat, sat], l2 } = out_of_fold(joined, &table, folds, usize::MAX);
     let decisions = Decisions { dsat: Decision::fit(&dsat, Some(TARGET_PRECISION)), sat: Decision::fit(&sat, None) };
-    let [dsat, sat] = fit_all(joined, &table, &table.has_reply, L2).map(head);
+    let [dsat, sat] = fit_all(&table.material(joined), l2).map(head);
     Fast { rules: Rules::shared(), decisions, turns: joined.rows.len(), dsat, sat }
 }
 
@@ -179,7 +232,8 @@ fn head(linear: Linear) -> Head {
 /// # Errors
 /// Too few turns of a kind to train a detector.
 pub fn check(joined: &Joined) -> Result<(), TooFew> {
-    let count = |wanted: fn(&crate::Verdict) -> bool| joined.rows.iter().filter(|(_, row)| wanted(&row.verdict)).count();
+    let count =
+        |wanted: fn(&crate::Verdict) -> bool| joined.rows.iter().filter(|(_, row)| wanted(&row.verdict)).count();
     let (dsat, sat) = (count(|verdict| verdict.is_dsat()), count(|verdict| verdict.is_sat()));
     let none = joined.rows.len() - dsat;
     match dsat < ENOUGH_DSAT || sat < ENOUGH_SAT || none < ENOUGH_DSAT {

@@ -76,9 +76,10 @@ struct DetectorArgs {
     /// With `--detector deep`: a GGUF file or a Hugging Face folder [default: the config's, or that of `drift fetch`]
     #[arg(long, value_name = "GGUF|DIR")]
     model: Option<PathBuf>,
-    /// With `--detector deep`: a file of `drift detect train --tier deep` [default: the one for the model of `drift fetch`]
+    /// With `--detector fast` or `deep`: a file of `drift detect train` [default: the config's, or the one inside the
+    /// program]
     #[arg(long, value_name = "FILE")]
-    probe: Option<PathBuf>,
+    trained: Option<PathBuf>,
     /// Of the matrix products of the deep tier
     #[arg(long, value_enum)]
     precision: Option<Precision>,
@@ -97,7 +98,7 @@ impl DetectorArgs {
         let mut choice = Choice::new(&config.detect, config.model.as_deref(), config.precision);
         choice.tier = self.detector.unwrap_or(choice.tier);
         choice.model = self.model.clone().or(choice.model);
-        choice.probe = self.probe.clone().or(choice.probe);
+        choice.trained = self.trained.clone().or(choice.trained);
         choice.precision = self.precision.unwrap_or(choice.precision);
         choice.target_precision = self.target_precision.unwrap_or(choice.target_precision);
         choice

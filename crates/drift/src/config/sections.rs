@@ -99,9 +99,9 @@ pub struct Detect {
     /// `fast` and `deep` take the threshold that reached this precision in cross-validation, 0 to 1.
     #[serde(deserialize_with = "range::share")]
     pub target_precision: f64,
-    /// Of `deep`: a file of `drift detect train --tier deep`; absent: the one for the model of `drift fetch`.
-    pub probe: Option<PathBuf>,
-    /// Detections below this confidence are dropped, 0 to 1.
+    /// Of `fast` and `deep`: a file of `drift detect train`; absent: the one inside the program.
+    pub trained: Option<PathBuf>,
+    /// Detections below this confidence are dropped, 0 to 1; the detector has its own threshold besides.
     #[serde(deserialize_with = "range::share")]
     pub min_confidence: f64,
     /// Keep a seeded subset of this many cases for training; 0 keeps all.
@@ -136,8 +136,8 @@ impl Default for Detect {
         Detect {
             detector: Tier::Fast,
             target_precision: TARGET_PRECISION,
-            probe: None,
-            min_confidence: 0.5,
+            trained: None,
+            min_confidence: 0.0,
             max_cases: 0,
             max_seed_pairs: 0,
             held_out: 0.05,

@@ -24,10 +24,10 @@ const MICRO_TOKENS: usize = 1024;
 /// Parts of a row that need no reply, for each layer.
 pub const PARTS: usize = 3;
 
-/// Two fifths, eight fifteenths and two thirds of the way up: 12, 16 and 20 of 30 layers.
+/// Seven, nine and eleven fifteenths of the way up: 14, 18 and 22 of 30 layers.
 pub fn layers_of(model: &Model) -> Vec<usize> {
     let all = model.config().num_layers;
-    let mut layers: Vec<usize> = [6, 8, 10].iter().map(|share| (all * share).div_ceil(15).max(1)).collect();
+    let mut layers: Vec<usize> = [7, 9, 11].iter().map(|share| (all * share).div_ceil(15).max(1)).collect();
     layers.dedup();
     layers
 }

@@ -199,7 +199,9 @@ impl Probe {
         let length = square(&mut self.sketch.iter().map(|w| f64::from(*w)));
         let distance = (moved / length.max(f64::MIN_POSITIVE)).sqrt();
         if now.len() != self.sketch.len() || distance > FAR {
-            bail!("{name}: its weights are {distance:.2} (relative) from those of the probe's model, expected at most {FAR}; {hint}");
+            bail!(
+                "{name}: its weights are {distance:.2} (relative) from those of the probe's model, expected at most {FAR}; {hint}"
+            );
         }
         talk.warn(format_args!(
             "{name}: its weights have moved by {distance:.1e} (relative) since the probe was made; its confidences may be off"

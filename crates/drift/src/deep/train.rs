@@ -4,12 +4,12 @@
 use super::pooled::{PARTS, States};
 use super::probe::{Head, Origin, Probe, sketch};
 use drift_feedback::decision::{Decision, Decisions, OutOfFold, TARGET_PRECISION};
-use drift_feedback::fast::train::{self as fast, cross_validate, fit_all};
+use drift_feedback::fast::train::{self as fast, CrossValidated, Material, cross_validate, fit_all};
 use drift_feedback::labelled::Joined;
 use drift_feedback::logistic::{Dense, Example, Linear, Rows, fit};
 
-/// Chosen with layers and pooling on the first 2,197 labelled turns.
-const L2: f64 = 33.0;
+/// Penalties that are tried, for rows of [`LENGTH`].
+const PENALTIES: [f64; 3] = [10.0, 33.0, 100.0];
 /// The length of a standardised row.
 const LENGTH: f32 = 10.0;
 /// Numbers that hardly vary are not blown up.
@@ -56,6 +56,11 @@ impl Table<'_> {
         Table { states, mean, scale, rows }
     }
 
+    fn material<'a>(&'a self, joined: &'a Joined) -> Material<'a> {
+        let prior = [0, 1].map(|_| vec![0.0; self.rows.width()]);
+        Material { joined, table: self, has_reply: &self.states.has_reply, prior }
+    }
+
     /// Columns that a row uses.
     fn used(&self, row: usize) -> usize {
         match row.is_multiple_of(2) && self.states.has_reply[row / 2] {
@@ -67,7 +72,8 @@ impl Table<'_> {
     /// Weights over the numbers as they are.
     fn head(&self, linear: &Linear, fast: [f64; 2]) -> Head {
         let without = self.states.width / (PARTS + 1) * PARTS;
-        let weights: Vec<f32> = linear.weights.iter().zip(&self.scale).map(|(w, s)| (*w * f64::from(*s)) as f32).collect();
+        let weights: Vec<f32> =
+            linear.weights.iter().zip(&self.scale).map(|(w, s)| (*w * f64::from(*s)) as f32).collect();
         let shift = |from: usize, to: usize| -> f64 {
             weights[from..to].iter().zip(&self.mean[from..to]).map(|(w, m)| f64::from(*w) * f64::from(*m)).sum()
         };
@@ -103,9 +109,9 @@ impl Rows for Table<'_> {
 /// Log-odds of every turn, from probe and fast tier together, neither of which saw its conversation.
 pub fn out_of_fold(joined: &Joined, states: &States, folds: &[usize], keep: usize) -> [Vec<OutOfFold>; 2] {
     let table = Table::new(states);
-    let deep = cross_validate(joined, &table, &states.has_reply, folds, keep, L2);
+    let deep = cross_validate(&table.material(joined), folds, keep, &PENALTIES);
     let fast = fast::out_of_fold(joined, &fast::Table::new(joined), folds, keep);
-    mix_apart(&deep, &fast, folds)
+    mix_apart(&deep.scored, &fast.scored, folds)
 }
 
 /// Each part's mixture comes from the other parts.
@@ -143,11 +149,11 @@ fn mixture(deep: &[OutOfFold], fast: &[OutOfFold], takes: impl Fn(usize) -> bool
 /// A probe trained on all of `joined`, calibrated on the out-of-fold log-odds of the same turns.
 pub fn train(joined: &Joined, states: &States, folds: &[usize]) -> Probe {
     let table = Table::new(states);
-    let deep = cross_validate(joined, &table, &states.has_reply, folds, usize::MAX, L2);
-    let fast = fast::out_of_fold(joined, &fast::Table::new(joined), folds, usize::MAX);
+    let CrossValidated { scored: deep, l2 } = cross_validate(&table.material(joined), folds, usize::MAX, &PENALTIES);
+    let fast = fast::out_of_fold(joined, &fast::Table::new(joined), folds, usize::MAX).scored;
     let [dsat, sat] = mix_apart(&deep, &fast, folds);
     let decisions = Decisions { dsat: Decision::fit(&dsat, Some(TARGET_PRECISION)), sat: Decision::fit(&sat, None) };
-    let weights = fit_all(joined, &table, &states.has_reply, L2);
+    let weights = fit_all(&table.material(joined), l2);
     let head = |side: usize| table.head(&weights[side], mixture(&deep[side], &fast[side], |_| true));
     Probe {
         model: Origin::of(&states.policy),

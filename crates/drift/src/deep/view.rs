@@ -91,14 +91,7 @@ pub fn push(batch: &mut Packed, view: &View) -> Placed {
     let end = batch.tokens.len() - 1;
     let summary = batch.push_branch(parent, &view.summary).end - 1;
     let reply = batch.push_branch(parent, &view.reply);
-    Placed {
-        request: moved(&view.request),
-        answer: moved(&view.answer),
-        turn: moved(&view.turn),
-        end,
-        summary,
-        reply,
-    }
+    Placed { request: moved(&view.request), answer: moved(&view.answer), turn: moved(&view.turn), end, summary, reply }
 }
 
 fn messages(texts: &[String; 3]) -> Vec<Value> {

@@ -29,7 +29,7 @@ pub enum Mark {
 pub enum Mode {
     /// A random sample: its share of right cases estimates that of all.
     Random,
-    /// The cases nearest to the threshold, from which the detectors learn most.
+    /// The cases of least confidence, from which the detectors learn most.
     Uncertain,
 }
 

@@ -39,19 +39,18 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// In random order, or the nearest to `threshold` first. The order of a random sample matters: whoever stops early
+    /// In random order, or the least confident first. The order of a random sample matters: whoever stops early
     /// has still seen a random sample, and a larger one begins with the smaller.
-    pub fn draw(cases: Vec<Case>, mode: Mode, n: usize, run: u64, threshold: f64) -> Sample {
+    pub fn draw(cases: Vec<Case>, mode: Mode, n: usize, run: u64) -> Sample {
         let of = cases.len();
-        let distance = |case: &Case| {
-            case.evidence.as_ref().map_or(f64::INFINITY, |evidence| (f64::from(evidence.confidence) - threshold).abs())
-        };
+        let confidence =
+            |case: &Case| case.evidence.as_ref().map_or(f64::INFINITY, |evidence| f64::from(evidence.confidence));
         let mut drawn: Vec<(f64, u64, Case)> = cases
             .into_iter()
             // cases that were not found in a log have no turn to correct
             .filter(|case| case.key.is_some())
             .map(|case| {
-                let first = if mode == Mode::Random { 0.0 } else { distance(&case) };
+                let first = if mode == Mode::Random { 0.0 } else { confidence(&case) };
                 (first, seed(run, &["review", &case.id]), case)
             })
             .collect();

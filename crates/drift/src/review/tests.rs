@@ -29,7 +29,7 @@ const HOSTILE: &str = "\"></script><img src=x onerror=alert(1)>\u{202e}:2";
 
 fn sample() -> Sample {
     let cases = vec![case(1, "a:2", "No, wrong"), case(2, HOSTILE, "No <b>bold</b>")];
-    Sample::draw(cases, Mode::Random, 10, 7, 0.5)
+    Sample::draw(cases, Mode::Random, 10, 7)
 }
 
 fn desk(root: &Path) -> Desk {
@@ -73,7 +73,7 @@ fn nothing_is_answered_without_the_token_and_the_right_host() {
     assert_eq!(status(&Request { method: "DELETE".into(), ..good }), 405);
     let other = super::server::Desk::new(
         "run".into(),
-        Sample::draw(Vec::new(), Mode::Random, 1, 7, 0.5),
+        Sample::draw(Vec::new(), Mode::Random, 1, 7),
         Corrections::default(),
         Log::open(dir.path()).unwrap(),
     );
@@ -121,11 +121,10 @@ fn log_text_is_never_markup() {
 }
 
 #[test]
-fn a_random_sample_grows_at_its_end_and_an_uncertain_one_begins_at_the_threshold() {
+fn a_random_sample_grows_at_its_end_and_an_uncertain_one_begins_with_the_least_confident() {
     let cases = || (0..50).map(|i| case(i, &format!("c{i}:2"), "No")).collect::<Vec<_>>();
-    let keys = |mode, n| -> Vec<String> {
-        Sample::draw(cases(), mode, n, 7, 0.62).cards.into_iter().map(|card| card.key).collect()
-    };
+    let keys =
+        |mode, n| -> Vec<String> { Sample::draw(cases(), mode, n, 7).cards.into_iter().map(|card| card.key).collect() };
     let (small, large) = (keys(Mode::Random, 10), keys(Mode::Random, 30));
     assert_eq!(small, large[..10]);
     assert!(small != (0..10).map(|i| format!("c{i}:2")).collect::<Vec<_>>());

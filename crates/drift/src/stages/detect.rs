@@ -26,9 +26,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Chats that are labelled at once, on all threads.
-const BATCH: usize = 64;
-
 /// Damaged records that are named one by one; all are counted.
 const NAMED: usize = 3;
 
@@ -175,15 +172,17 @@ impl Job<'_> {
             languages: settings.languages.clone(),
         });
         let mut found = Found::default();
-        let mut batch: Vec<Chat> = Vec::with_capacity(BATCH);
-        let mut label = |batch: &mut Vec<Chat>, found: &mut Found| {
-            let mut chats = std::mem::take(batch);
+        let mut batch: Vec<Chat> = Vec::new();
+        let mut judge = |mut chats: Vec<Chat>| {
             // First: the labels point at bytes of the text as it is kept. Numbers are given in the log's order.
             if let Some(redaction) = &mut redaction {
                 redaction.apply(&mut chats);
             }
-            let labelled = detector.label(&chats);
-            for (chat, mut labels) in chats.into_iter().zip(labelled) {
+            let labels = detector.label(&chats);
+            chats.into_iter().zip(labels).collect()
+        };
+        let mut keep = |judged: Vec<(Chat, Vec<Label>)>, found: &mut Found| {
+            for (chat, mut labels) in judged {
                 // said in an earlier branch, and labelled there
                 labels.retain(|label| label.turn >= chat.repeated);
                 let mut sure = Vec::with_capacity(labels.len());
@@ -207,6 +206,7 @@ impl Job<'_> {
             }
         };
         let bar = talk.bar("detecting", 0, Unit::Bytes);
+        let mut judged = Vec::new();
         let mut on_chat = |chat: Chat| {
             match () {
                 () if chat.opted_out => found.counts.drop("record_opted_out"),
@@ -221,8 +221,10 @@ impl Job<'_> {
                     batch.push(chat);
                 }
             }
-            if batch.len() == BATCH {
-                label(&mut batch, &mut found);
+            if batch.len() == detector.batch() {
+                let (now, before) = (std::mem::take(&mut batch), std::mem::take(&mut judged));
+                // one thread sorts what the others found before
+                judged = rayon::join(|| judge(now), || keep(before, &mut found)).0;
             }
             interrupt::flow()
         };
@@ -230,7 +232,8 @@ impl Job<'_> {
             bar.set_length(total);
             bar.set_position(done);
         })?;
-        label(&mut batch, &mut found);
+        keep(judged, &mut found);
+        keep(judge(batch), &mut found);
         bar.finish_and_clear();
         interrupt::check()?;
         if !found.users.is_empty() {

@@ -122,7 +122,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
             let keep = options.train_turns.unwrap_or(usize::MAX);
             let scored = match choice.tier {
                 Tier::Rules => bail!("--cross-validate: the rules are not trained, expected --detector fast or deep"),
-                Tier::Fast => fast::out_of_fold(&joined, &fast::Table::new(&joined), &folds, keep),
+                Tier::Fast => fast::out_of_fold(&joined, &fast::Table::new(&joined), &folds, keep).scored,
                 Tier::Deep => {
                     let model = crate::cli::model_path(choice.model.clone())?;
                     let states = deep::states(&model, choice.precision, &joined, options.states.as_deref(), talk)?;
@@ -268,11 +268,7 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     ] {
         writeln!(out, "{name:<20} {left:<20} {right}")?;
     }
-    writeln!(
-        out,
-        "calibration error    {:<20.3} {:.3}",
-        report.dsat.calibration_error, report.sat.calibration_error
-    )?;
+    writeln!(out, "calibration error    {:<20.3} {:.3}", report.dsat.calibration_error, report.sat.calibration_error)?;
     if !report.errors.is_empty() {
         writeln!(out, "worst errors")?;
     }
