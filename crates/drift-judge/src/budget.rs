@@ -64,7 +64,7 @@ impl fmt::Display for Estimate {
         let Estimate { turns, cached, calls, tokens, money } = self;
         write!(
             out,
-            "{turns} turns, {cached} known: about {calls} calls, {} tokens sent, at most {} received, {money:.2} in money",
+            "{turns} turns, {cached} known: about {calls} calls, {} tokens sent, at most {} received, {money:.4} in money",
             tokens.input, tokens.output
         )
     }
@@ -92,7 +92,7 @@ impl fmt::Display for Spend {
         write!(
             out,
             "{calls} calls ({retries} retries, {lost} lost, {unreported} without a count), {cached} answers from the \
-             cache, {} tokens sent, {} received, {money:.2} in money",
+             cache, {} tokens sent, {} received, {money:.4} in money",
             tokens.input, tokens.output
         )
     }

@@ -4,6 +4,10 @@ use crate::budget::Tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+/// Tokens that a chat template may add, to a conversation and to a message.
+const TEMPLATE: usize = 64;
+pub(crate) const MESSAGE: usize = 16;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -67,13 +71,16 @@ impl Request {
 
     /// What the call cannot exceed: no tokenizer makes more tokens than bytes, a chat template adds a few.
     pub fn at_most(&self) -> Tokens {
-        let template = 64 + 16 * self.messages.len();
-        Tokens { input: (self.body().len() + template) as u64, output: self.max_tokens.into() }
+        let texts: usize = self.messages.iter().map(|message| message.content.len()).sum();
+        let extra: usize = self.extra.iter().map(|(key, value)| key.len() + value.to_string().len()).sum();
+        let input = texts + extra + TEMPLATE + MESSAGE * self.messages.len();
+        Tokens { input: input as u64, output: self.max_tokens.into() }
     }
 
     /// What it will be about: four bytes a token, which holds for English; the reply as long as it may be.
     pub fn about(&self) -> Tokens {
-        Tokens { input: self.body().len().div_ceil(4) as u64, output: self.max_tokens.into() }
+        let worst = self.at_most();
+        Tokens { input: worst.input.div_ceil(4), ..worst }
     }
 }
 
@@ -164,6 +171,13 @@ mod tests {
         let expected =
             r#"{"model":"m","messages":[{"role":"user","content":"Hé \"you\"\n"}],"max_completion_tokens":1}"#;
         assert_eq!(plain.body(), expected);
+    }
+
+    #[test]
+    fn the_worst_case_counts_every_byte_that_the_model_may_see() {
+        // 10 bytes of text (é has two), 4 + 1 of `seed`, 64 for the conversation, 16 for the message.
+        assert_eq!(request().at_most(), Tokens { input: 10 + 5 + 64 + 16, output: 1 });
+        assert_eq!(request().about(), Tokens { input: 24, output: 1 });
     }
 
     #[test]

@@ -125,7 +125,10 @@ fn check_url(url: &str) -> Result<(String, String), JudgeError> {
         return Err(wrong("ends in /chat/completions, expected what comes before it"));
     }
     let uri: Uri = url.parse().map_err(|_| wrong("not a URL, expected scheme, host and path"))?;
-    let host = uri.host().filter(|host| uri.scheme().is_some() && !host.is_empty()).ok_or_else(|| wrong("has no host, expected one"))?;
+    let host = uri
+        .host()
+        .filter(|host| uri.scheme().is_some() && !host.is_empty())
+        .ok_or_else(|| wrong("has no host, expected one"))?;
     Ok((url.to_string(), host.to_string()))
 }
 

@@ -46,11 +46,6 @@ impl JudgeError {
         }
     }
 
-    /// Whether no other request can succeed either.
-    pub(crate) fn ends_all(&self) -> bool {
-        !matches!(self, JudgeError::Rejected { .. } | JudgeError::Failed { .. } | JudgeError::Unparsed(_))
-    }
-
     pub(crate) fn file(path: &Path, what: impl Into<String>, hint: &'static str) -> JudgeError {
         JudgeError::File { file: path.display().to_string(), what: what.into(), hint }
     }

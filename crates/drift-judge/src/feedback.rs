@@ -2,7 +2,7 @@
 
 use crate::chat::{Reply, Request};
 use crate::judge_file::template_error;
-use crate::{Client, Estimate, JudgeError, JudgeFile, JudgeSettings, Parser, Permit, Prices, Spend, Tokens, Verdict};
+use crate::{Client, Estimate, JudgeError, JudgeFile, JudgeSettings, Parser, Permit, Prices, Spend, Verdict};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -187,9 +187,7 @@ impl FeedbackJudge {
             self.client.count_cached(asks);
             return Ok(Admitted::Known(verdict));
         }
-        let once = first.at_most();
-        let twice = Tokens { input: 2 * once.input + JudgeFile::SECOND_ADDS as u64 + 64, output: 2 * once.output };
-        Ok(Admitted::Ask(self.client.admit(&first, twice)?))
+        Ok(Admitted::Ask(self.client.admit(&first, JudgeFile::at_most(&first))?))
     }
 
     /// What the cache alone says of a turn, and from how many replies; `None` if one is missing.

@@ -3,8 +3,8 @@
 //! The templates are Jinja. `system` and `user` see `request`, `answer`, `turn` and `mark`, a word that none of
 //! the three texts can know; `again` sees `complaint`.
 
-use crate::chat::{Message, Reply, Request, Role};
-use crate::{Complaint, JudgeError, Turn};
+use crate::chat::{MESSAGE, Message, Reply, Request, Role};
+use crate::{Complaint, JudgeError, Tokens, Turn};
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,8 +16,8 @@ const SHIPPED: &str = include_str!("../judges/feedback.toml");
 const FUEL: u64 = 100_000;
 /// Bytes of an unreadable reply that the judge is shown again.
 const RETOLD: usize = 1_000;
-/// What the question about the second try may have in bytes.
-const MAX_AGAIN: usize = 2_000;
+/// Bytes of the question that follows it.
+const MAX_AGAIN: usize = 500;
 
 /// How replies are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -198,8 +198,12 @@ impl JudgeFile {
         Ok(self.templates.get_template("again")?.render(context)?.trim().to_string())
     }
 
-    /// Bytes by which a second request can be longer than the first. In JSON a byte may take six.
-    pub(crate) const SECOND_ADDS: usize = 6 * (RETOLD + MAX_AGAIN) + 200;
+    /// What a turn cannot exceed: both requests, the second longer by a reply and a question.
+    pub(crate) fn at_most(first: &Request) -> Tokens {
+        let once = first.at_most();
+        let more = RETOLD + MAX_AGAIN + 2 * MESSAGE;
+        Tokens { input: 2 * once.input + more as u64, output: 2 * once.output }
+    }
 }
 
 /// Head and tail of a text of more than `limit` characters, with a note between them; `None` if it is not longer.
@@ -255,13 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_request_is_never_longer_than_announced() {
+    fn two_requests_never_exceed_what_was_announced() {
         let judge = JudgeFile::shipped().unwrap();
         let first = judge.first("m", &TURN).unwrap();
         let reply = Reply { content: "\u{1}é".repeat(5_000), finish_reason: None, logprobs: Vec::new(), usage: None };
         let second = judge.second(&first, &reply, Complaint::Rubric).unwrap();
         assert_eq!(second.messages.len(), 4);
-        assert!(second.body().len() <= first.body().len() + JudgeFile::SECOND_ADDS);
+        let (worst, announced) = (first.at_most().plus(second.at_most()), JudgeFile::at_most(&first));
+        assert!(worst.input <= announced.input && worst.output == announced.output, "{worst:?} {announced:?}");
         assert!(second.messages[3].content.contains("rubric is not a name"));
     }
 

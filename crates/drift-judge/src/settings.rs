@@ -138,3 +138,26 @@ fn retries<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
     let fits = u32::try_from(value).ok().filter(|n| *n <= MAX_RETRIES);
     fits.ok_or_else(|| D::Error::custom(format!("{value}, expected a whole number from 0 to {MAX_RETRIES}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first TOML block of docs/judge.md shows every key with its default.
+    #[test]
+    fn the_documentation_shows_every_key_and_its_default() {
+        let text = include_str!("../../../docs/judge.md");
+        let block = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+        assert_eq!(toml::from_str::<JudgeSettings>(block).unwrap(), JudgeSettings::default());
+        let path = || Some(PathBuf::from("x"));
+        let (key_env, model) = (Some("x".to_string()), Some("x".to_string()));
+        let full = JudgeSettings { key_env, model, file: path(), cache: path(), ca_file: path(), ..Default::default() };
+        for key in toml::Table::try_from(full).unwrap().keys() {
+            let shows = |line: &str| {
+                let line = line.trim_start_matches("# ");
+                line.starts_with(&format!("{key} = ")) && line.contains(" # ")
+            };
+            assert!(block.lines().any(shows), "docs/judge.md: {key}: missing, or without a comment");
+        }
+    }
+}

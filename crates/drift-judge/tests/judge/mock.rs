@@ -106,7 +106,13 @@ fn read_request(stream: &mut TcpStream) -> Option<Asked> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut request = httparse::Request::new(&mut headers);
-        if let Ok(httparse::Status::Complete(head)) = request.parse(&bytes) {
+        let parsed = request.parse(&bytes);
+        if parsed.is_err() {
+            // As servers do to one that speaks TLS.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+            return None;
+        }
+        if let Ok(httparse::Status::Complete(head)) = parsed {
             let header = |name: &str| {
                 let found = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name));
                 found.map(|h| String::from_utf8_lossy(h.value).into_owned())
