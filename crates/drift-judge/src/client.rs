@@ -7,7 +7,7 @@
 
 use crate::budget::Ledger;
 use crate::cache::{self, Cache, Key};
-use crate::endpoint::{Endpoint, FaultKind};
+use crate::endpoint::{Endpoint, Fault, FaultKind};
 use crate::{JudgeError, JudgeSettings, Reply, Request, Spend, Tokens, retry};
 use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -172,6 +172,37 @@ impl Client {
         cause
     }
 
+    /// Returns if the request may be tried again.
+    fn consider(&self, state: &mut State, fault: Fault, attempt: u32) -> Result<(), JudgeError> {
+        let Fault { kind, what, hint, retry_after, .. } = fault;
+        let url = self.endpoint.base_url.clone();
+        let what = match kind {
+            FaultKind::Request => {
+                // The endpoint is up, and would not have this one.
+                state.failed_in_a_row = 0;
+                return Err(JudgeError::Rejected { url, what, hint });
+            }
+            FaultKind::Endpoint => what,
+            FaultKind::Passing if retry_after.is_some_and(|asked| asked > self.max_wait) => {
+                let asked = retry_after.unwrap_or_default().as_secs();
+                format!("{what}; asks for a pause of {asked} s, expected at most judge.max_wait_s")
+            }
+            FaultKind::Passing if attempt < self.retries => {
+                let until = retry_after.map(|asked| Instant::now() + asked);
+                state.paused_until = state.paused_until.max(until);
+                return Ok(());
+            }
+            FaultKind::Passing => {
+                state.failed_in_a_row += 1;
+                if state.failed_in_a_row < GIVE_UP_AFTER {
+                    return Err(JudgeError::Failed { url, what, attempts: attempt + 1, hint });
+                }
+                format!("{what}, for {GIVE_UP_AFTER} requests in a row")
+            }
+        };
+        Err(self.close(state, |_| JudgeError::Endpoint { url, what, hint }))
+    }
+
     /// Waits until `not_before`, until the endpoint lets calls in again, and for one of the places.
     fn enter(&self, not_before: Instant) -> Result<(), JudgeError> {
         let mut state = self.lock();
@@ -219,14 +250,13 @@ impl Permit<'_> {
             self.cover(worst)?;
             client.enter(not_before)?;
             let outcome = client.endpoint.post(&body);
-
             let mut state = client.lock();
             state.calling -= 1;
+            client.changed.notify_all();
             let counts = state.ledger.counts();
             counts.calls += 1;
             counts.retries += u64::from(attempt > 0);
-            client.changed.notify_all();
-            let fault = match outcome {
+            match outcome {
                 Ok(reply) => {
                     counts.unreported += u64::from(reply.usage.is_none());
                     state.ledger.charge(&mut self.reserved, worst, reply.usage.unwrap_or(worst));
@@ -235,40 +265,17 @@ impl Permit<'_> {
                     let kept = client.cache.put(key, &reply);
                     return kept.map(|()| reply).map_err(|error| client.close(&mut client.lock(), |_| error));
                 }
-                Err(fault) => fault,
-            };
-            if fault.lost {
-                counts.lost += 1;
-                state.ledger.charge(&mut self.reserved, worst, worst);
-            }
-            let (url, what, hint) = (client.endpoint.base_url.clone(), fault.what, fault.hint);
-            match fault.kind {
-                FaultKind::Endpoint => {
-                    return Err(client.close(&mut state, |_| JudgeError::Endpoint { url, what, hint }));
-                }
-                FaultKind::Request => return Err(JudgeError::Rejected { url, what, hint }),
-                FaultKind::Passing if attempt == client.retries => {
-                    state.failed_in_a_row += 1;
-                    if state.failed_in_a_row == GIVE_UP_AFTER {
-                        let what = format!("{what}, for {GIVE_UP_AFTER} requests in a row");
-                        return Err(client.close(&mut state, |_| JudgeError::Endpoint { url, what, hint }));
+                Err(fault) => {
+                    if fault.lost {
+                        counts.lost += 1;
+                        state.ledger.charge(&mut self.reserved, worst, worst);
                     }
-                    return Err(JudgeError::Failed { url, what, attempts: attempt + 1, hint });
+                    let pause = retry::pause(attempt, client.first_wait, client.max_wait, fault.retry_after, &key);
+                    client.consider(&mut state, fault, attempt)?;
+                    not_before = Instant::now() + pause;
+                    attempt += 1;
                 }
-                FaultKind::Passing => {}
             }
-            if let Some(asked) = fault.retry_after {
-                if asked > client.max_wait {
-                    let what =
-                        format!("{what}; asks for a pause of {} s, expected at most max_wait_s", asked.as_secs());
-                    let hint = "come back later, what was answered is kept";
-                    return Err(client.close(&mut state, |_| JudgeError::Endpoint { url, what, hint }));
-                }
-                state.paused_until = state.paused_until.max(Some(Instant::now() + asked));
-            }
-            let pause = retry::pause(attempt, client.first_wait, client.max_wait, fault.retry_after, &key);
-            not_before = Instant::now() + pause;
-            attempt += 1;
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn pauses_double_within_their_share_and_stay_below_the_longest() {
@@ -59,6 +60,12 @@ mod tests {
         assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
         for odd in ["", "soon", "-1", "1.5", "99999999999999999999", "Sun, 99 Nov 1994 08:49:37 GMT"] {
             assert_eq!(seconds(odd), None, "{odd}");
+        }
+    }
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(value in "(\\PC{0,30}|[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{0,9} [A-Z+0-9]{0,6})") {
+            let _ = retry_after(&value, SystemTime::now());
         }
     }
 }
