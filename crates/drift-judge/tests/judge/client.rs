@@ -78,6 +78,41 @@ fn a_named_pause_is_kept_and_one_that_is_too_long_ends_it() {
 }
 
 #[test]
+fn a_named_pause_holds_for_all() {
+    let mock = Mock::start(|before, asked| match before {
+        0 if asked.body.contains("first") => Act::Status(429, "retry-after: 1\r\n", String::new()),
+        _ => say("yes"),
+    });
+    let client = Client::new(&settings(&mock)).unwrap();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.ask(&request("first")).unwrap());
+        while client.spend().calls == 0 {
+            std::thread::yield_now();
+        }
+        client.ask(&request("second")).unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn lost_calls_are_paid_and_nothing_stays_set_aside() {
+    let mock = Mock::start(|before, _| if before == 0 { Act::Cut } else { say("yes") });
+    // Ten requests, each lost once and answered once, and room for the worst case of the last.
+    let worst = request("0").at_most().total();
+    let budget_tokens = 10 * (worst + 14) + worst;
+    let client = Client::new(&JudgeSettings { budget_tokens, ..settings(&mock) }).unwrap();
+    for n in 0..10 {
+        client.ask(&request(&n.to_string())).unwrap();
+    }
+    assert_eq!(client.spend().tokens.total(), 10 * (worst + 14));
+    // The eleventh fits at first, but not once more after it was lost.
+    let error = client.ask(&request("x")).unwrap_err();
+    assert_eq!((error.reason(), client.spend().lost), ("budget", 11));
+    assert_eq!(client.spend().tokens.total(), budget_tokens);
+}
+
+#[test]
 fn what_does_not_pass_is_asked_once_or_as_often_as_it_may() {
     let status = |status| Act::Status(status, "", String::new());
     let quota = Act::Status(429, "", "{\"error\":{\"code\":\"insufficient_quota\"}}".into());
