@@ -2,6 +2,7 @@
 
 use drift_chat::Chat;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 use crate::label::Label;
 use crate::turn::{Turn, turns};
@@ -22,13 +23,18 @@ pub trait Detector: Send + Sync {
         256
     }
 
+    /// The same for several chats.
+    fn judge_all(&self, chats: &[(&Chat, Vec<Turn>)]) -> Vec<Vec<Label>> {
+        chats.par_iter().map(|(chat, turns)| self.judge(chat, turns)).collect()
+    }
+
     /// The labels of all turns of each chat, in order. Most are `NONE`.
     fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {
-        chats.par_iter().map(|chat| self.judge(chat, &turns(chat).collect::<Vec<_>>())).collect()
+        self.judge_all(&chats.par_iter().map(|chat| (chat, turns(chat).collect())).collect::<Vec<_>>())
     }
 }
 
-impl<D: Detector + ?Sized> Detector for Box<D> {
+impl<D: Detector + ?Sized> Detector for Arc<D> {
     fn name(&self) -> &'static str {
         (**self).name()
     }
@@ -43,6 +49,10 @@ impl<D: Detector + ?Sized> Detector for Box<D> {
 
     fn batch(&self) -> usize {
         (**self).batch()
+    }
+
+    fn judge_all(&self, chats: &[(&Chat, Vec<Turn>)]) -> Vec<Vec<Label>> {
+        (**self).judge_all(chats)
     }
 
     fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {

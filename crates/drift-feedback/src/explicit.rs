@@ -29,13 +29,19 @@ impl<Words: Detector> Detector for Explicit<Words> {
     }
 
     fn judge(&self, chat: &Chat, turns: &[Turn]) -> Vec<Label> {
-        let mut labels = self.0.judge(chat, turns);
-        labels.iter_mut().for_each(|label| {
-            if let Some(verdict) = verdict(chat, label.turn - 1) {
-                *label = explicit(chat, label.turn, verdict);
+        self.judge_all(&[(chat, turns.to_vec())]).remove(0)
+    }
+
+    fn judge_all(&self, chats: &[(&Chat, Vec<Turn>)]) -> Vec<Vec<Label>> {
+        let mut all = self.0.judge_all(chats);
+        for ((chat, _), labels) in chats.iter().zip(&mut all) {
+            for label in labels {
+                if let Some(verdict) = verdict(chat, label.turn - 1) {
+                    *label = explicit(chat, label.turn, verdict);
+                }
             }
-        });
-        labels
+        }
+        all
     }
 
     fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {

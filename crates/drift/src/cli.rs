@@ -56,7 +56,7 @@ enum Command {
         config: PathBuf,
     },
     /// Find dissatisfied turns in chat logs: cases, seed pairs, labels
-    Detect(detect::Options),
+    Detect(Box<detect::Options>),
     /// Write chat logs or pairs in another format: DRIFT, TRL, KTO, ShareGPT, OpenAI, Parquet
     Convert(convert::Options),
     /// Draw fresh answers to cases

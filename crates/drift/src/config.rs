@@ -7,6 +7,7 @@
 pub mod sections;
 
 use drift_chat::LogReader;
+use drift_judge::JudgeSettings;
 use sections::{Cases, Detect, Logs, Loss, Model, Precision, Run, Sample, Train, Warm};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub struct File {
     pub logs: Logs,
     pub cases: Cases,
     pub detect: Detect,
+    pub judge: JudgeSettings,
     pub warm: Warm,
     pub sample: Sample,
     pub train: Train,
@@ -46,6 +48,7 @@ pub struct Config {
     /// `None` only in what [`Config::settings`] gives.
     pub source: Option<Source>,
     pub detect: Detect,
+    pub judge: JudgeSettings,
     pub warm: Warm,
     pub sample: Sample,
     pub train: Train,
@@ -90,7 +93,7 @@ impl Config {
 impl File {
     /// What no single key shows: contradictions between keys. The error is `keys: what; hint`.
     pub fn check(self, base: &Path) -> Result<Config, String> {
-        let File { run, model, logs, cases, detect, warm, sample, train } = self;
+        let File { run, model, logs, cases, detect, judge, warm, sample, train } = self;
         let resolve = |paths: Vec<PathBuf>| paths.into_iter().map(|path| base.join(path)).collect::<Vec<_>>();
         let source = match (logs.files.is_empty(), cases.files.is_empty()) {
             (false, true) if cases.seed_pairs.is_empty() => {
@@ -145,6 +148,10 @@ impl File {
             );
         }
         let detect = Detect { trained: detect.trained.map(|path| base.join(path)), ..detect };
+        judge.check().map_err(|error| error.to_string())?;
+        let file = |path: Option<PathBuf>| path.map(|path| base.join(path));
+        let judge =
+            JudgeSettings { file: file(judge.file), cache: file(judge.cache), ca_file: file(judge.ca_file), ..judge };
         Ok(Config {
             dir: base.join(run.dir),
             seed: run.seed,
@@ -152,6 +159,7 @@ impl File {
             precision: model.precision,
             source,
             detect,
+            judge,
             warm,
             sample,
             train,
@@ -194,6 +202,7 @@ impl Config {
             logs,
             cases,
             detect: self.detect.clone(),
+            judge: self.judge.clone(),
             warm: self.warm.clone(),
             sample: self.sample.clone(),
             train: self.train.clone(),

@@ -14,7 +14,7 @@ use crate::talk::Talk;
 use anyhow::Result;
 use drift_chat::Chat;
 use drift_feedback::decision::Decision;
-use drift_feedback::{Detector, Label, Rules, Turn, turns};
+use drift_feedback::{Detector, Label, Rules, Turn};
 use pooled::Pooler;
 use std::path::Path;
 use view::View;
@@ -52,18 +52,11 @@ impl Detector for Deep {
         self.judge_all(&[(chat, turns.to_vec())]).remove(0)
     }
 
-    /// A forward pass has all threads to itself, and takes turns of several chats together.
-    fn label(&self, chats: &[Chat]) -> Vec<Vec<Label>> {
-        self.judge_all(&chats.iter().map(|chat| (chat, turns(chat).collect())).collect::<Vec<_>>())
-    }
-
     fn batch(&self) -> usize {
         8
     }
-}
 
-impl Deep {
-    /// A turn that the model cannot be shown (its template refuses, its context is too short) is judged by
+    /// A forward pass takes turns of several chats together, and has all threads to itself. A turn that the model cannot be shown (its template refuses, its context is too short) is judged by
     /// the fast tier, and its label says so.
     fn judge_all(&self, chats: &[(&Chat, Vec<Turn>)]) -> Vec<Vec<Label>> {
         let view = |turn: &Turn| {

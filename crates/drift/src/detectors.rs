@@ -1,15 +1,19 @@
 //! Which detector a command or a run works with, made from its settings.
 
 use crate::cli::model_path;
-use crate::config::sections::{self, Precision};
+use crate::config::Config;
+use crate::config::sections::Precision;
 use crate::deep::Deep;
+use crate::judge::Judge;
 use crate::policy::Policy;
 use crate::talk::Talk;
 use anyhow::{Result, anyhow};
 use drift_feedback::decision::Decision;
 use drift_feedback::{Detector, Explicit, Fast, Rules};
+use drift_judge::{FeedbackJudge, JudgeSettings};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Ordered by what they cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -19,8 +23,10 @@ pub enum Tier {
     Rules,
     /// A classifier inside the program, as quick as the rules
     Fast,
-    /// A probe on the hidden states of a local model: the best, a forward pass a turn
+    /// A probe on the hidden states of a local model: the best without help, a forward pass a turn
     Deep,
+    /// A language model behind an endpoint, as the config's [judge] says: sends the chats there
+    Judge,
 }
 
 /// All that a detector depends on.
@@ -33,16 +39,18 @@ pub struct Choice {
     pub precision: Precision,
     /// Of the fast and the deep tier; `None`: the one inside the program.
     pub trained: Option<PathBuf>,
+    pub judge: JudgeSettings,
 }
 
 impl Choice {
-    pub fn new(settings: &sections::Detect, model: Option<&Path>, precision: Precision) -> Choice {
+    pub fn new(config: &Config) -> Choice {
         Choice {
-            tier: settings.detector,
-            target_precision: settings.target_precision,
-            model: model.map(Path::to_path_buf),
-            precision,
-            trained: settings.trained.clone(),
+            tier: config.detect.detector,
+            target_precision: config.detect.target_precision,
+            model: config.model.clone(),
+            precision: config.precision,
+            trained: config.detect.trained.clone(),
+            judge: config.judge.clone(),
         }
     }
 
@@ -52,7 +60,7 @@ impl Choice {
     /// It is not there.
     pub fn model_path(&self) -> Result<Option<PathBuf>> {
         match self.tier {
-            Tier::Rules | Tier::Fast => Ok(None),
+            Tier::Rules | Tier::Fast | Tier::Judge => Ok(None),
             Tier::Deep => model_path(self.model.clone()).map(Some),
         }
     }
@@ -65,6 +73,7 @@ impl Choice {
         let learnt = match self.tier {
             Tier::Rules => return Ok("rules".into()),
             Tier::Fast => self.fast()?.write(),
+            Tier::Judge => FeedbackJudge::new(&self.judge)?.id().into_bytes(),
             Tier::Deep => crate::deep::probe_bytes(self.trained.as_deref())?.into_owned(),
         };
         Ok(blake3::hash(&learnt).to_hex()[..16].to_string())
@@ -78,8 +87,8 @@ impl Choice {
     /// Explicit signals of the log win over any of them.
     ///
     /// # Errors
-    /// No such model or probe, or a probe of another model.
-    pub fn open(&self, talk: &Talk) -> Result<Box<dyn Detector>> {
+    /// No such model, trained file or judge, or a probe of another model.
+    pub fn open(&self, talk: &Talk) -> Result<Opened> {
         let aim = |decision: &mut Decision| {
             if decision.aim(self.target_precision).is_none() {
                 let best = decision.points.last().map_or(0.0, |point| point.precision);
@@ -90,13 +99,15 @@ impl Choice {
                 ));
             }
         };
-        Ok(match self.tier {
+        let fast = |trained: bool| -> Result<Fast> {
+            let mut fast = if trained { self.fast()? } else { Fast::shipped() };
+            aim(&mut fast.decisions.dsat);
+            Ok(fast)
+        };
+        let mut judge = None;
+        let detector: Box<dyn Detector> = match self.tier {
             Tier::Rules => Box::new(Explicit(Rules::new())),
-            Tier::Fast => {
-                let mut fast = self.fast()?;
-                aim(&mut fast.decisions.dsat);
-                Box::new(Explicit(fast))
-            }
+            Tier::Fast => Box::new(Explicit(fast(true)?)),
             Tier::Deep => {
                 let path = model_path(self.model.clone())?;
                 let probe = crate::deep::open_probe(self.trained.as_deref())?;
@@ -105,6 +116,19 @@ impl Choice {
                 aim(deep.dsat_mut());
                 Box::new(Explicit(deep))
             }
-        })
+            Tier::Judge => {
+                let opened = Arc::new(Judge::new(&self.judge, fast(false)?)?);
+                judge = Some(opened.clone());
+                Box::new(Explicit(opened))
+            }
+        };
+        Ok(Opened { detector, judge })
     }
+}
+
+/// A detector that is ready to work.
+pub struct Opened {
+    pub detector: Box<dyn Detector>,
+    /// The judge in it, which has a say before and after.
+    pub judge: Option<Arc<Judge>>,
 }

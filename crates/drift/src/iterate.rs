@@ -160,7 +160,7 @@ impl Run<'_> {
     fn detect(&self, source: &Source, logs: &[(String, String)]) -> Result<Found> {
         let config = self.config;
         let mut inputs: Vec<(&str, &str)> = logs.iter().map(|(name, hash)| (name.as_str(), hash.as_str())).collect();
-        let detector = Choice::new(&config.detect, Some(&self.base.path), config.precision);
+        let detector = Choice { model: Some(self.base.path.clone()), ..Choice::new(config) };
         let identity = detector.identity()?;
         if matches!(source, Source::Logs { .. }) {
             inputs.push(("detector", &identity));

@@ -16,6 +16,7 @@ pub mod forget;
 pub mod guided;
 pub mod interrupt;
 pub mod iterate;
+pub mod judge;
 pub mod machine;
 pub mod memory;
 pub mod policy;

@@ -95,7 +95,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 impl DetectorArgs {
     fn choice(&self, config: &crate::config::Config) -> Choice {
-        let mut choice = Choice::new(&config.detect, config.model.as_deref(), config.precision);
+        let mut choice = Choice::new(config);
         choice.tier = self.detector.unwrap_or(choice.tier);
         choice.model = self.model.clone().or(choice.model);
         choice.trained = self.trained.clone().or(choice.trained);

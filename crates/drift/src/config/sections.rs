@@ -93,8 +93,8 @@ pub struct Cases {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Detect {
-    /// What finds the turns: `rules`, `fast` (a classifier inside the program) or `deep` (a probe on the
-    /// hidden states of the model).
+    /// What finds the turns: `rules`, `fast` (a classifier inside the program), `deep` (a probe on the
+    /// hidden states of the model) or `judge` (an endpoint).
     pub detector: Tier,
     /// `fast` and `deep` take the threshold that reached this precision in cross-validation, 0 to 1.
     #[serde(deserialize_with = "range::share")]

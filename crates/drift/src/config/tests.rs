@@ -73,7 +73,7 @@ fn the_documentation_shows_every_key_and_its_default() {
     let block = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a toml block");
     let shown: File = toml::from_str(block).expect("the block parses");
     assert_eq!(shown, File::default());
-    let File { run, model, logs, cases, detect, warm, sample, train } = File::default();
+    let File { run, model, logs, cases, detect, judge, warm, sample, train } = File::default();
     let full = File {
         model: sections::Model { path: Some("m".into()), ..model },
         train: sections::Train { precision: Some(Precision::F32), memory_gb: Some(1.0), ..train },
@@ -82,6 +82,14 @@ fn the_documentation_shows_every_key_and_its_default() {
         logs,
         cases,
         detect,
+        judge: JudgeSettings {
+            key_env: Some("k".into()),
+            model: Some("m".into()),
+            file: Some("f".into()),
+            cache: Some("c".into()),
+            ca_file: Some("a".into()),
+            ..judge
+        },
         warm,
     };
     let table = toml::Table::try_from(full).unwrap();

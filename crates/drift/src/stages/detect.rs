@@ -4,7 +4,7 @@
 
 use crate::config::Source;
 use crate::config::sections::Detect;
-use crate::detectors::Choice;
+use crate::detectors::{Choice, Opened};
 use crate::files::{hash_file, must_exist, write_json};
 use crate::interrupt;
 use crate::privacy::{self, Privacy, Who};
@@ -23,6 +23,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -160,7 +161,14 @@ impl Job<'_> {
         mut redaction: Option<Redaction>,
         talk: &Talk,
     ) -> Result<Found> {
-        let detector = self.detector.open(talk)?;
+        let Opened { detector, judge } = self.detector.open(talk)?;
+        let logs = expand_logs(files)?;
+        if let Some(judge) = &judge {
+            match logs.iter().any(|file| file.to_str() == Some(STDIN)) {
+                true => talk.warn("standard input is read once: no estimate of what the judge will take"),
+                false => judge.estimate(&logs, reader, talk)?,
+            }
+        }
         let mut privacy = Privacy::open(self.root)?;
         let corrections = Corrections::read(self.root)?;
         let settings = self.settings;
@@ -173,7 +181,7 @@ impl Job<'_> {
         });
         let mut found = Found::default();
         let mut batch: Vec<Chat> = Vec::new();
-        let mut judge = |mut chats: Vec<Chat>| {
+        let mut label = |mut chats: Vec<Chat>| {
             // First: the labels point at bytes of the text as it is kept. Numbers are given in the log's order.
             if let Some(redaction) = &mut redaction {
                 redaction.apply(&mut chats);
@@ -224,18 +232,24 @@ impl Job<'_> {
             if batch.len() == detector.batch() {
                 let (now, before) = (std::mem::take(&mut batch), std::mem::take(&mut judged));
                 // one thread sorts what the others found before
-                judged = rayon::join(|| judge(now), || keep(before, &mut found)).0;
+                judged = rayon::join(|| label(now), || keep(before, &mut found)).0;
             }
-            interrupt::flow()
+            match judge.as_ref().is_some_and(|judge| judge.has_ended()) {
+                true => ControlFlow::Break(()),
+                false => interrupt::flow(),
+            }
         };
-        let read = reader.chats(&expand_logs(files)?, &mut on_chat, &mut |done, total| {
+        let read = reader.chats(&logs, &mut on_chat, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })?;
         keep(judged, &mut found);
-        keep(judge(batch), &mut found);
+        keep(label(batch), &mut found);
         bar.finish_and_clear();
         interrupt::check()?;
+        for (reason, n) in judge.map(|judge| judge.finish(talk)).transpose()?.unwrap_or_default() {
+            count(&mut found.counts.noted, &format!("without_a_verdict_{reason}"), n);
+        }
         if !found.users.is_empty() {
             privacy.keep_salt()?;
         }

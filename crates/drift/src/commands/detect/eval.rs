@@ -4,8 +4,9 @@ use super::DetectorArgs;
 use super::labels::{LabelArgs, Material};
 use crate::cli::Settings;
 use crate::deep;
-use crate::detectors::Tier;
+use crate::detectors::{Opened, Tier};
 use crate::files::write;
+use crate::interrupt;
 use crate::talk::Talk;
 use anyhow::{Result, bail};
 use drift_feedback::calibration::{Bin, reliability};
@@ -99,21 +100,22 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     let Material { joined, open } = options.labels.load(talk)?;
     let (judged, thresholds) = match options.cross_validate {
         None => {
-            let detector = choice.open(talk)?;
+            let Opened { detector, judge } = choice.open(talk)?;
             let bar = talk.bar("judging", joined.rows.len() as u64, crate::talk::Unit::Count);
-            let judge = |row: usize| {
-                let (chat, mut turn) = joined.turn(row);
-                turn.reply = turn.reply.filter(|_| !options.hide_replies);
-                bar.inc(1);
-                detector.judge(chat, &[turn]).remove(0)
-            };
-            let _anytime = crate::interrupt::anytime();
-            let rows = 0..joined.rows.len();
-            let judged: Vec<Label> = match choice.tier {
-                Tier::Deep => rows.map(judge).collect(), // a forward pass has all threads to itself
-                Tier::Rules | Tier::Fast => rows.into_par_iter().map(judge).collect(),
-            };
+            let rows: Vec<usize> = (0..joined.rows.len()).collect();
+            let mut judged: Vec<Label> = Vec::with_capacity(rows.len());
+            for some in rows.chunks(detector.batch()) {
+                let shown = some.iter().map(|&row| {
+                    let (chat, mut turn) = joined.turn(row);
+                    turn.reply = turn.reply.filter(|_| !options.hide_replies);
+                    (chat, vec![turn])
+                });
+                judged.extend(detector.judge_all(&shown.collect::<Vec<_>>()).into_iter().flatten());
+                bar.inc(some.len() as u64);
+                interrupt::check()?;
+            }
             bar.finish_and_clear();
+            judge.map(|judge| judge.finish(talk)).transpose()?;
             (judged, Some(detector.thresholds()))
         }
         Some(parts) => {
@@ -121,7 +123,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
             let folds = joined.folds(parts.into(), options.seed);
             let keep = options.train_turns.unwrap_or(usize::MAX);
             let scored = match choice.tier {
-                Tier::Rules => bail!("--cross-validate: the rules are not trained, expected --detector fast or deep"),
+                Tier::Rules | Tier::Judge => {
+                    bail!("--cross-validate: rules and judge are not trained, expected --detector fast or deep")
+                }
                 Tier::Fast => fast::out_of_fold(&joined, &fast::Table::new(&joined), &folds, keep).scored,
                 Tier::Deep => {
                     let model = crate::cli::model_path(choice.model.clone())?;
@@ -185,6 +189,7 @@ fn report(
             Tier::Rules => "rules",
             Tier::Fast => "fast",
             Tier::Deep => "deep",
+            Tier::Judge => "judge",
         },
         cross_validated: options.cross_validate.unwrap_or(0),
         replies_hidden: options.hide_replies,
