@@ -9,14 +9,18 @@ fn root() -> PathBuf {
 }
 
 /// Which crate may use which: the picture of ARCHITECTURE.md.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("drift-chat", &[]),
     ("drift-feedback", &["drift-chat"]),
     ("drift-text", &[]),
+    ("drift-eval", &[]),
     ("drift-kernels", &[]),
     ("drift-lm", &["drift-kernels"]),
     ("drift-train", &["drift-kernels", "drift-lm"]),
-    ("drift", &["drift-chat", "drift-feedback", "drift-text", "drift-kernels", "drift-lm", "drift-train"]),
+    (
+        "drift",
+        &["drift-chat", "drift-feedback", "drift-text", "drift-eval", "drift-kernels", "drift-lm", "drift-train"],
+    ),
 ];
 
 #[test]
