@@ -1,6 +1,7 @@
 //! Commands that work outside of a run folder.
 
 pub mod convert;
+pub mod evaluate_score;
 pub mod generate;
 pub mod score;
 pub mod single;
