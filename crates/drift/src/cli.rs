@@ -3,7 +3,7 @@
 //! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 130: interrupted.
 
 use crate::assets::{LOGS, MODEL};
-use crate::commands::{convert, detect, generate, score, single};
+use crate::commands::{convert, detect, evaluate_score, generate, score, single};
 use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
@@ -67,6 +67,9 @@ enum Command {
     Train(single::Train),
     /// Log-probs of the answers of pairs, as JSON lines on stdout
     Score(score::Options),
+    /// Figures of public benchmarks
+    #[command(subcommand)]
+    Evaluate(Evaluate),
     /// Answer one prompt, on stdout
     Generate(generate::Options),
     /// Look at found cases one by one on a local page and correct their labels
@@ -82,6 +85,12 @@ enum Command {
     Doctor(doctor::Options),
     /// How fast this machine does the work, and what each operation takes of it
     Bench(bench::Options),
+}
+
+#[derive(Debug, Subcommand)]
+enum Evaluate {
+    /// Compute a benchmark's figures from a judge's records
+    Score(evaluate_score::Options),
 }
 
 #[derive(Debug, Args)]
@@ -227,6 +236,7 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
         Command::Pair(options) => println!("{}", single::pair(&options, talk)?.display()),
         Command::Train(options) => println!("{}", single::train(&options, talk)?.display()),
         Command::Score(options) => score::run(&options, talk)?,
+        Command::Evaluate(Evaluate::Score(options)) => evaluate_score::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
         Command::Review(options) => review::run(&options, talk)?,
         Command::Forget(options) => forget::run(&options, talk)?,

@@ -26,7 +26,6 @@ pub mod review;
 pub mod run_folder;
 pub mod seeds;
 pub mod stages;
-pub mod stats;
 pub mod talk;
 pub mod tensorboard;
 pub mod tokens;

@@ -10,10 +10,10 @@ mod server;
 
 use crate::files::{self, must_exist};
 use crate::run_folder::{Manifest, RunFolder};
-use crate::stats::wilson;
 use crate::talk::Talk;
 use anyhow::{Result, bail};
 use corrections::{Corrections, FILE, Log, Mark, Mode};
+use drift_eval::statistics::wilson;
 use sample::Sample;
 use std::path::{Path, PathBuf};
 

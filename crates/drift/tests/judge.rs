@@ -73,7 +73,8 @@ const ARGS: [&str; 6] = ["detect", "chats.jsonl", "--out", "out", "--config", "j
 fn a_judge_is_asked_once_a_turn_of_redacted_text() {
     let world = World::new();
     log(&world);
-    let server = serve(200, &json!({ "label": "DSAT", "rubric": "factual_error", "confidence": 0.9, "cue": "cannot be" }));
+    let server =
+        serve(200, &json!({ "label": "DSAT", "rubric": "factual_error", "confidence": 0.9, "cue": "cannot be" }));
     config(&world, &server, "");
     world.ok(&ARGS);
     let cases = std::fs::read_to_string(world.path("out/cases.jsonl")).unwrap();

@@ -9,17 +9,27 @@ fn root() -> PathBuf {
 }
 
 /// Which crate may use which: the picture of ARCHITECTURE.md.
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 9] = [
     ("drift-chat", &[]),
     ("drift-feedback", &["drift-chat"]),
     ("drift-judge", &[]),
     ("drift-text", &[]),
+    ("drift-eval", &[]),
     ("drift-kernels", &[]),
     ("drift-lm", &["drift-kernels"]),
     ("drift-train", &["drift-kernels", "drift-lm"]),
     (
         "drift",
-        &["drift-chat", "drift-feedback", "drift-judge", "drift-text", "drift-kernels", "drift-lm", "drift-train"],
+        &[
+            "drift-chat",
+            "drift-feedback",
+            "drift-judge",
+            "drift-text",
+            "drift-eval",
+            "drift-kernels",
+            "drift-lm",
+            "drift-train",
+        ],
     ),
 ];
 

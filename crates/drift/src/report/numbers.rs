@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use drift_eval::statistics;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::read::{Folder, content};
-use crate::stats;
 
 /// A figure with its 95 % interval, where there is one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,7 +31,7 @@ impl Estimate {
     pub fn mean_by(values: &[(String, f64)]) -> Option<Estimate> {
         let values: Vec<(&str, f64)> = values.iter().map(|(group, value)| (group.as_str(), *value)).collect();
         let value = Estimate::mean(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>())?.value;
-        let interval = stats::bootstrap_mean(&values, 0);
+        let interval = statistics::bootstrap_mean(&values, 0);
         Some(Estimate {
             value,
             low: interval.map(|interval| interval.low),
@@ -41,7 +41,7 @@ impl Estimate {
 
     /// A share of `n`, with Wilson's interval.
     pub fn share(hits: u64, n: u64) -> Option<Estimate> {
-        let interval = stats::wilson(hits as f64, n as usize)?;
+        let interval = statistics::wilson(hits as f64, n as usize)?;
         Some(Estimate { value: hits as f64 / n as f64, low: Some(interval.low), high: Some(interval.high) })
     }
 }

@@ -6,11 +6,11 @@
 use crate::interrupt;
 use crate::policy::Policy;
 use crate::run_folder::{Manifest, Stage};
-use crate::stats::{bootstrap_mean, wilson};
 use crate::talk::{Talk, Unit};
 use crate::{files, tokens};
 use anyhow::Result;
 use drift_chat::{Pair, write_jsonl};
+use drift_eval::statistics::{bootstrap_mean, wilson};
 use drift_train::Example;
 use drift_train::score::{Score, score};
 use serde::{Deserialize, Serialize};
