@@ -124,6 +124,7 @@ fn every_key_is_read() {
     }
     let mut text = String::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../drift-judge/src"), &mut text); // reads its section itself
     // `train_precision` and the source's fields reach the stages under other names.
     let renamed = [
         ("path", "config.model"),
@@ -132,6 +133,8 @@ fn every_key_is_read() {
         ("redact", "redact, redact_names, reader }"),
         ("redact_names", "redact, redact_names, reader }"),
         ("seed_pairs", "Cases { files, seed_pairs }"),
+        ("input_price", "self.input_price"),
+        ("output_price", "self.output_price"),
     ];
     let table = toml::Table::try_from(File::default()).unwrap();
     for (section, keys) in &table {

@@ -128,7 +128,7 @@ fn a_random_sample_grows_at_its_end_and_an_uncertain_one_begins_with_the_least_c
     let (small, large) = (keys(Mode::Random, 10), keys(Mode::Random, 30));
     assert_eq!(small, large[..10]);
     assert!(small != (0..10).map(|i| format!("c{i}:2")).collect::<Vec<_>>());
-    assert_eq!(keys(Mode::Uncertain, 1), ["c12:2"]);
+    assert_eq!(keys(Mode::Uncertain, 2), ["c0:2", "c1:2"]);
 }
 
 #[test]
