@@ -224,11 +224,8 @@ impl<S: Score, E: Mixing> Pass<'_, S, E> {
     fn meets(&self, chunk: &Chunk, reader: usize, at: usize, n: usize) -> bool {
         let position = self.segments[reader].position + at;
         let key = self.segments[chunk.segment].position + chunk.first;
-        let (first, last) = (
-            seen_by(key, position, n, self.heads.window),
-            seen_by(key + chunk.len - 1, position, n, self.heads.window),
-        );
-        first.0 < last.1
+        let by = |key| seen_by(key, position, n, self.heads.window);
+        by(key).0 < by(key + chunk.len - 1).1
     }
 
     /// One block of queries of a head against the keys of a chunk.
@@ -270,8 +267,8 @@ impl<S: Score, E: Mixing> Pass<'_, S, E> {
             // Whole panels of queries that no key is seen by are left out.
             let (from, to) = (from / PANEL * PANEL, to.next_multiple_of(PANEL));
             let Buffers { s, dp, p, ds, stacked, turned } = buffers;
-            // SAFETY: the pointers stay within the packed operands, the buffers and the gradients, and
-            // `rows` and the queries within theirs.
+            // SAFETY: the pointers stay within the packed operands, the buffers and the gradients: columns
+            // are whole panels of the block, dK and dV get `rows` rows, dQ those of its n queries.
             unsafe {
                 for j in (from..to).step_by(PANEL) {
                     let (a, b) = (o.keys.row(token, group), o.queries.panel(head, reader, at + j));
