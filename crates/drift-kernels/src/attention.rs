@@ -1,6 +1,7 @@
 //! Causal attention over packed segments, without the T x T matrix (Dao et al., 2022).
-//! Scores, softmax and sums are f32. The other products have operands in f32 or bf16: scores grow large,
-//! and their rounding to bf16 was measured to be half of all error in a sequence's log-prob.
+//! Softmax and sums are f32. Products have operands in f32 or bf16, but for scores beside bf16: they grow
+//! large, and their rounding to bf16 was measured to be half of all error in a sequence's log-prob. So
+//! their operands are 16-bit integers, which are as fast.
 //!
 //! A segment's tokens see the tokens of its ancestors and, causally, their own. So two answers can
 //! share one prompt: both have it as parent, neither sees the other. Positions continue the parent's.
@@ -80,7 +81,7 @@ pub fn visible(segments: &[Segment], window: Option<usize>) -> usize {
 
 /// Rows of the left operand that one task works on, and columns of a block of scores.
 const ROWS: usize = 48;
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 
 /// Blocks of ROWS tokens: (segment, first token within it, count).
 fn row_blocks(segments: &[Segment]) -> Vec<(usize, usize, usize)> {

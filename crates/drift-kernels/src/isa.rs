@@ -12,7 +12,7 @@ pub enum Isa {
     Avx2 = 2,
     /// AVX-512 F, BW, VL; bf16 operands are widened.
     Avx512 = 3,
-    /// AVX-512 with `vdpbf16ps`.
+    /// AVX-512 with `vdpbf16ps` and `vpdpwssd`; every processor with the first has the second.
     Avx512Bf16 = 4,
     /// AMX bf16 tiles for products of bf16 operands, AVX-512 for the rest.
     Amx = 5,
@@ -42,12 +42,13 @@ impl Isa {
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("fma");
+            let pairs = is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vnni");
             match self {
                 Isa::Portable => true,
                 Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
                 Isa::Avx512 => avx512,
-                Isa::Avx512Bf16 => avx512 && is_x86_feature_detected!("avx512bf16"),
-                Isa::Amx => avx512 && is_x86_feature_detected!("avx512bf16") && crate::amx::usable(),
+                Isa::Avx512Bf16 => avx512 && pairs,
+                Isa::Amx => avx512 && pairs && crate::amx::usable(),
             }
         }
         #[cfg(not(target_arch = "x86_64"))]
@@ -87,30 +88,30 @@ impl Isa {
 /// Compiles one plain loop for each vector width and calls the widest that the processor has. The
 /// body is the same Rust on every path, without contraction, so its results are the same bits.
 macro_rules! vectorized {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident $(<$t:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$doc])*
         #[cfg(target_arch = "x86_64")]
         #[inline]
-        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name $(<$t: $bound>)? ($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn body($($arg: $ty),*) $(-> $ret)? $body
+            fn body $(<$t: $bound>)? ($($arg: $ty),*) $(-> $ret)? $body
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]
-            unsafe fn on_avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+            unsafe fn on_avx512 $(<$t: $bound>)? ($($arg: $ty),*) $(-> $ret)? { body $(::<$t>)? ($($arg),*) }
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn on_avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+            unsafe fn on_avx2 $(<$t: $bound>)? ($($arg: $ty),*) $(-> $ret)? { body $(::<$t>)? ($($arg),*) }
             match $crate::isa::Isa::current() {
-                $crate::isa::Isa::Portable => body($($arg),*),
+                $crate::isa::Isa::Portable => body $(::<$t>)? ($($arg),*),
                 // SAFETY: `current` only returns paths that the processor has.
-                $crate::isa::Isa::Avx2 => unsafe { on_avx2($($arg),*) },
+                $crate::isa::Isa::Avx2 => unsafe { on_avx2 $(::<$t>)? ($($arg),*) },
                 // SAFETY: as above; every path above AVX2 includes AVX-512 F, BW, VL, DQ.
-                _ => unsafe { on_avx512($($arg),*) },
+                _ => unsafe { on_avx512 $(::<$t>)? ($($arg),*) },
             }
         }
 
         $(#[$doc])*
         #[cfg(not(target_arch = "x86_64"))]
         #[inline]
-        $vis fn $name($($arg: $ty),*) $(-> $ret)? $body
+        $vis fn $name $(<$t: $bound>)? ($($arg: $ty),*) $(-> $ret)? $body
     };
 }
 pub(crate) use vectorized;

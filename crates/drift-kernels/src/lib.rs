@@ -12,6 +12,7 @@
 mod amx;
 pub mod attention;
 pub mod elementwise;
+mod integer;
 pub mod isa;
 pub mod matmul;
 pub mod meter;

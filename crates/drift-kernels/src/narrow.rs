@@ -3,7 +3,7 @@
 //! A pair is one 32-bit word, so interleaving rows is a shift and an or, and turning a matrix is turning
 //! blocks of 16 x 16 words.
 
-use crate::isa::vectorized;
+use crate::isa::{Isa, vectorized};
 use crate::operand::PANEL;
 use std::borrow::Cow;
 
@@ -14,6 +14,14 @@ fn bf16(value: f32) -> u32 {
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
     if nan { (bits >> 16) | 0x40 } else { rounded }
+}
+
+/// The nearest value of bf16, either one at a tie, in three operations of f32 (Veltkamp's splitting,
+/// Dekker, 1971); NaN for values beyond 2¹¹¹.
+#[inline(always)]
+pub(crate) fn nearest(value: f32) -> f32 {
+    let scaled = value * 65_537.0;
+    scaled - (scaled - value)
 }
 
 /// Two values as one word, the first in its lower half.
@@ -47,15 +55,59 @@ pub(crate) fn halves(src: &[f32], count: usize) -> Vec<Cow<'_, [f32]>> {
 /// Words of a block that is turned at once, each way.
 const SIDE: usize = 16;
 
+/// Asks for a value's line of memory, to be used soon.
 #[inline(always)]
-fn turn_block(block: &[[u32; SIDE]; SIDE]) -> [[u32; SIDE]; SIDE] {
-    let mut turned = [[0; SIDE]; SIDE];
+fn prefetch(value: &f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it reads nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
+/// A block of words: `out[j, i] = src[i, j]`, in rows of `ld` and of `ldo` words.
+#[inline(always)]
+fn turn_block(src: &[u32], ld: usize, out: &mut [u32], ldo: usize) {
+    assert!(src.len() >= 15 * ld + SIDE && out.len() >= 15 * ldo + SIDE);
+    #[cfg(target_arch = "x86_64")]
+    if Isa::current() >= Isa::Avx512 {
+        // SAFETY: the processor has AVX-512; the block lies within both slices.
+        return unsafe { turn_block_avx512(src.as_ptr(), ld, out.as_mut_ptr(), ldo) };
+    }
     for i in 0..SIDE {
         for j in 0..SIDE {
-            turned[j][i] = block[i][j];
+            out[j * ldo + i] = src[i * ld + j];
         }
     }
-    turned
+}
+
+/// Interleaving row i with row i + 8 into rows 2i and 2i + 1 moves the first bit of a word's place, row
+/// and column in four bits each, behind the last one. Four times that, and rows are columns.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn turn_block_avx512(src: *const u32, ld: usize, out: *mut u32, ldo: usize) {
+    use std::arch::x86_64::*;
+    let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    let mut rows = [_mm512_setzero_si512(); SIDE];
+    for i in 0..SIDE {
+        rows[i] = _mm512_loadu_si512(src.add(i * ld).cast());
+    }
+    for _ in 0..4 {
+        let mut next = rows;
+        for i in 0..8 {
+            next[2 * i] = _mm512_permutex2var_epi32(rows[i], first, rows[i + 8]);
+            next[2 * i + 1] = _mm512_permutex2var_epi32(rows[i], second, rows[i + 8]);
+        }
+        rows = next;
+    }
+    for i in 0..SIDE {
+        _mm512_storeu_si512(out.add(i * ldo).cast(), rows[i]);
+    }
 }
 
 /// The first `count` values of a row of pairs.
@@ -74,14 +126,53 @@ fn write_pairs(pairs: &[u32; SIDE], out: &mut [u16], count: usize) {
 }
 
 vectorized! {
+    /// `out[w, j] = src[j, w]`: src has rows of `width` words, out rows of `ld`.
+    pub(crate) fn turn_words(src: &[u32], width: usize, out: &mut [u32], ld: usize) {
+        let n = src.len() / width;
+        for j in (0..n).step_by(SIDE) {
+            for w in (0..width).step_by(SIDE) {
+                let (rows, words) = ((n - j).min(SIDE), (width - w).min(SIDE));
+                if rows == SIDE && words == SIDE {
+                    turn_block(&src[j * width + w..], width, &mut out[w * ld + j..], ld);
+                } else {
+                    for l in 0..words {
+                        for r in 0..rows {
+                            out[(w + l) * ld + j + r] = src[(j + r) * width + w + l];
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+vectorized! {
+    /// Pairs of rows as rows of words: `out[l, j]` holds `src[2l, j]` and `src[2l + 1, j]`.
+    pub(crate) fn stack_pairs(src: &[u16], ld: usize, out: &mut [u32]) {
+        for (rows, words) in src.chunks_exact(2 * ld).zip(out.chunks_exact_mut(ld)) {
+            let (upper, lower) = rows.split_at(ld);
+            for j in 0..ld {
+                words[j] = upper[j] as u32 | (lower[j] as u32) << 16;
+            }
+        }
+    }
+}
+
+vectorized! {
     /// Rows of A from columns of `src[k, ld]`: row i of `rows` is column `first + i`.
     pub(crate) fn turn(src: &[f32], ld: usize, first: usize, k: usize, rows: &mut [u16], stride: usize) {
         let n = rows.len().div_ceil(stride);
         for from in (0..k).step_by(2 * SIDE) {
             let depth = (k - from).min(2 * SIDE);
+            // The processor foresees no access a page and more from the last one.
+            for l in from + depth..k.min(from + depth + 2 * SIDE) {
+                for i in (0..n).step_by(SIDE) {
+                    prefetch(&src[l * ld + first + i]);
+                }
+            }
             for i in (0..n).step_by(SIDE) {
                 let width = (n - i).min(SIDE);
-                let mut block = [[0u32; SIDE]; SIDE];
+                let (mut block, mut turned) = ([[0u32; SIDE]; SIDE], [[0u32; SIDE]; SIDE]);
                 for l in (0..depth).step_by(2) {
                     let at = (from + l) * ld + first + i;
                     let upper = &src[at..][..width];
@@ -97,7 +188,7 @@ vectorized! {
                         }
                     }
                 }
-                let turned = turn_block(&block);
+                turn_block(block.as_flattened(), SIDE, turned.as_flattened_mut(), SIDE);
                 for j in 0..width {
                     write_pairs(&turned[j], &mut rows[(i + j) * stride + from..], depth);
                 }
@@ -114,14 +205,14 @@ vectorized! {
             let depth = (k - from).min(2 * SIDE);
             for i in (0..n).step_by(SIDE) {
                 let width = (n - i).min(SIDE);
-                let mut block = [[0u32; SIDE]; SIDE];
+                let (mut block, mut turned) = ([[0u32; SIDE]; SIDE], [[0u32; SIDE]; SIDE]);
                 for j in 0..width {
                     let row = &src[(i + j) * k + from..][..depth];
                     for (l, values) in row.chunks(2).enumerate() {
                         block[j][l] = pair(values[0], if values.len() == 2 { values[1] } else { 0.0 });
                     }
                 }
-                let turned = turn_block(&block);
+                turn_block(block.as_flattened(), SIDE, turned.as_flattened_mut(), SIDE);
                 for l in 0..depth.div_ceil(2) {
                     let out = &mut panel[((from / 2 + l) * PANEL + at + i) * 2..];
                     write_pairs(&turned[l], out, 2 * width);

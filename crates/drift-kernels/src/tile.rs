@@ -6,7 +6,7 @@
 
 use crate::amx;
 use crate::isa::Isa;
-use crate::narrow::to_bf16;
+use crate::narrow::{nearest, stack_pairs, to_bf16};
 use crate::operand::PANEL;
 
 /// One product: `a` points at rows of `lda` elements, `b` at a panel, `c` at rows of `ldc` elements
@@ -24,7 +24,7 @@ pub(crate) struct Tile<T> {
 
 impl<T> Tile<T> {
     /// SAFETY: the rows from `r` on exist in A and C.
-    unsafe fn skip(self, r: usize) -> Tile<T> {
+    pub unsafe fn skip(self, r: usize) -> Tile<T> {
         Tile { a: self.a.add(r * self.lda), c: self.c.add(r * self.ldc), ..self }
     }
 }
@@ -35,25 +35,43 @@ pub(crate) trait Operand: Copy + Default + Send + Sync + 'static {
     const PAIR: usize;
     /// k is padded with zeros to a multiple of this.
     const K: usize;
-    fn narrow(src: &[f32], dst: &mut [Self]);
     /// SAFETY: as [`f32_rows`] and [`bf16_rows`]; A is readable for `rows` rounded up to 16.
     unsafe fn rows(isa: Isa, tile: Tile<Self>, rows: usize);
 
-    /// Place of B[l, j] in a panel.
-    #[inline(always)]
-    fn place(l: usize, j: usize) -> usize {
-        (l / Self::PAIR) * Self::PAIR * PANEL + Self::PAIR * j + l % Self::PAIR
+    /// The values that words are made of.
+    fn values(words: &mut [u32]) -> &mut [Self] {
+        const { assert!(Self::PAIR * size_of::<Self>() == 4) };
+        // SAFETY: a word is PAIR values, and any bits are a value.
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * Self::PAIR) }
     }
+}
+
+/// Operands that hold values as they are, rounded at most.
+pub(crate) trait Mixing: Operand {
+    fn of(value: f32) -> Self;
+    fn narrow(src: &[f32], dst: &mut [Self]);
+    /// Rows of `ld` values, an even number, as rows of words of `PAIR` values from as many rows.
+    fn stack(src: &[Self], ld: usize, out: &mut [u32]);
 }
 
 impl Operand for f32 {
     const PAIR: usize = 1;
     const K: usize = 1;
+    unsafe fn rows(isa: Isa, tile: Tile<f32>, rows: usize) {
+        f32_rows(isa, tile, rows);
+    }
+}
+
+impl Mixing for f32 {
+    #[inline(always)]
+    fn of(value: f32) -> f32 {
+        value
+    }
     fn narrow(src: &[f32], dst: &mut [f32]) {
         dst.copy_from_slice(src);
     }
-    unsafe fn rows(isa: Isa, tile: Tile<f32>, rows: usize) {
-        f32_rows(isa, tile, rows);
+    fn stack(src: &[f32], _: usize, out: &mut [u32]) {
+        f32::values(out).copy_from_slice(src);
     }
 }
 
@@ -61,15 +79,25 @@ impl Operand for f32 {
 impl Operand for u16 {
     const PAIR: usize = 2;
     const K: usize = 32;
-    fn narrow(src: &[f32], dst: &mut [u16]) {
-        to_bf16(src, dst);
-    }
     unsafe fn rows(isa: Isa, tile: Tile<u16>, rows: usize) {
         if isa == Isa::Amx && tile.k.is_multiple_of(32) {
             amx::bf16_rows(tile, rows);
         } else {
             bf16_rows(isa, tile, rows);
         }
+    }
+}
+
+impl Mixing for u16 {
+    #[inline(always)]
+    fn of(value: f32) -> u16 {
+        (nearest(value).to_bits() >> 16) as u16
+    }
+    fn narrow(src: &[f32], dst: &mut [u16]) {
+        to_bf16(src, dst);
+    }
+    fn stack(src: &[u16], ld: usize, out: &mut [u32]) {
+        stack_pairs(src, ld, out);
     }
 }
 
@@ -89,6 +117,8 @@ macro_rules! by_rows {
         }
     }};
 }
+
+pub(crate) use by_rows;
 
 /// SAFETY: the pointers of `tile` cover `rows` rows; the processor has `isa`.
 pub(crate) unsafe fn f32_rows(isa: Isa, tile: Tile<f32>, rows: usize) {

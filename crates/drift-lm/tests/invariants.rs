@@ -158,7 +158,8 @@ fn gradients_follow_the_loss() {
         // Along the gradient's own sign in this parameter alone.
         let direction: Vec<f32> = grads[param.range.clone()].iter().map(|g| g.signum()).collect();
         let slope: f64 = grads[param.range.clone()].iter().map(|g| g.abs() as f64).sum();
-        let step = 2e-2 / (direction.len() as f64).sqrt() as f32;
+        // Wide enough that rounding of the log-probs, some 1e-6 in all, is little beside the smallest slope.
+        let step = 6e-2 / (direction.len() as f64).sqrt() as f32;
         let mut loss_at = |signed: f32| -> f64 {
             let shift = |model: &mut Model, by: f32| {
                 model.update(|p| {

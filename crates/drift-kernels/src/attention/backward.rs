@@ -1,23 +1,27 @@
-use super::pack::{ByDim, ByToken, Left};
-use super::{BACKWARD, BLOCK, Heads, ROWS, Segment, lineage, row_blocks, seen, seen_by, visible};
-use crate::elementwise::{dot, exp};
+use super::pack::{ByDim, ByToken, Left, Matrix, Score, Units};
+use super::{BACKWARD, Heads, Segment, lineage, seen_by, visible};
+use crate::elementwise::{dots, exp2};
 use crate::isa::{Isa, vectorized};
+use crate::narrow::turn_words;
 use crate::operand::{PANEL, Precision};
 use crate::par::{self, Shared};
-use crate::tile::{Operand, Tile};
+use crate::tile::{Mixing, Operand, Tile};
+use std::f32::consts::LOG2_E;
 
 /// Buffers of the backward pass, reused from layer to layer, and the precision of its products.
 #[derive(Debug)]
 pub struct Backward {
     work: Work,
-    /// `Σ_d dout · out`, `[N, T]`.
+    /// `Σ_d dout · out`, `[T, N]`.
     delta: Vec<f32>,
+    /// What chunks of keys give to dQ: of each chunk in turn `[N, readers, D]`, D in whole panels.
+    parts: Vec<f32>,
 }
 
 #[derive(Debug)]
 enum Work {
-    F32(Operands<f32>),
-    Bf16(Operands<u16>),
+    F32(Operands<f32, f32>),
+    Bf16(Operands<i16, u16>),
 }
 
 impl Backward {
@@ -26,14 +30,15 @@ impl Backward {
             Precision::F32 | Precision::Bf16x3 => Work::F32(Operands::default()),
             Precision::Bf16 => Work::Bf16(Operands::default()),
         };
-        Backward { work, delta: Vec::new() }
+        Backward { work, delta: Vec::new(), parts: Vec::new() }
     }
 }
 
 /// Given `dout[T, N D]` and what `forward` got and gave, writes `dqkv[T, (N + 2G) D]`.
 ///
 /// With P = softmax: dV = Pᵀ dO, dP = dO Vᵀ, dS = P (dP - rowsum(dO · O)), dQ = dS K, dK = dSᵀ Q.
-/// Queries and keys are two passes that both recompute P, so that every sum has one owner and one order.
+/// One pass: a task takes a chunk of keys, which it owns, and all queries that see it. What it finds of
+/// dQ is added up afterwards, chunk by chunk, so every sum has one order.
 pub fn backward(
     work: &mut Backward,
     qkv: &[f32],
@@ -51,34 +56,68 @@ pub fn backward(
     let products = 5 * 2 * visible(segments, heads.window) * heads.dim * heads.queries;
     let _span = BACKWARD.start(products, 2 * (qkv.len() + out.len()) * 4);
     work.delta.resize(n * tokens, 0.0);
-    par::rows(&mut work.delta, tokens, 1, |head, delta| {
-        for (t, value) in delta.iter_mut().enumerate() {
-            let at = (t * n + head) * dim;
-            *value = dot(&out[at..at + dim], &dout[at..at + dim]);
-        }
+    par::rows(&mut work.delta, n, 64, |first, delta| {
+        let rows = first * n * dim..(first * n + delta.len()) * dim;
+        dots(&out[rows.clone()], &dout[rows], dim, delta);
     });
-    let delta = &work.delta;
+    let (delta, parts) = (&work.delta, &mut work.parts);
     match &mut work.work {
-        Work::F32(operands) => operands.backward(qkv, dout, lse, delta, heads, segments, dqkv),
-        Work::Bf16(operands) => operands.backward(qkv, dout, lse, delta, heads, segments, dqkv),
+        Work::F32(operands) => operands.backward(qkv, dout, lse, delta, heads, segments, parts, dqkv),
+        Work::Bf16(operands) => operands.backward(qkv, dout, lse, delta, heads, segments, parts, dqkv),
     }
 }
 
+/// Keys of a chunk, of a block, and queries of a block.
+const CHUNK: usize = 256;
+const KEYS: usize = 32;
+const QUERIES: usize = 128;
+
+/// A run of keys of one segment, and who sees it.
+struct Chunk {
+    segment: usize,
+    first: usize,
+    len: usize,
+    /// Segments whose queries may see the chunk: (segment, first query, its row in the chunk's part).
+    readers: Vec<(usize, usize, usize)>,
+    /// Queries of all readers.
+    rows: usize,
+}
+
+/// The chunks in the order in which their parts of dQ are added.
+fn chunks(segments: &[Segment]) -> Vec<Chunk> {
+    let lines: Vec<Vec<usize>> = (0..segments.len()).map(|s| lineage(segments, s)).collect();
+    let mut chunks = Vec::new();
+    for (segment, Segment { len, .. }) in segments.iter().enumerate() {
+        for first in (0..*len).step_by(CHUNK) {
+            let mut chunk = Chunk { segment, first, len: CHUNK.min(len - first), readers: Vec::new(), rows: 0 };
+            for (reader, line) in lines.iter().enumerate() {
+                if line.contains(&segment) {
+                    // In its own segment a chunk is seen from its first key on, a block's border.
+                    let from = if reader == segment { first } else { 0 };
+                    chunk.readers.push((reader, from, chunk.rows));
+                    chunk.rows += segments[reader].len - from;
+                }
+            }
+            chunks.push(chunk);
+        }
+    }
+    chunks
+}
+
 #[derive(Debug, Default)]
-struct Operands<E> {
-    rows: Left<f32>,
-    queries: ByToken<f32>,
-    keys: ByToken<f32>,
-    value_rows: Left<E>,
-    d_rows: Left<E>,
+struct Operands<S, E> {
+    keys: Left<S>,
+    key_units: Units,
+    values: Left<E>,
+    queries: ByToken<S>,
+    query_units: Units,
     outs: ByToken<E>,
-    values: ByToken<E>,
     queries_by_dim: ByDim<E>,
     outs_by_dim: ByDim<E>,
     keys_by_dim: ByDim<E>,
 }
 
-impl<E: Operand> Operands<E> {
+impl<S: Score, E: Mixing> Operands<S, E> {
     fn backward(
         &mut self,
         qkv: &[f32],
@@ -87,30 +126,45 @@ impl<E: Operand> Operands<E> {
         delta: &[f32],
         heads: Heads,
         segments: &[Segment],
+        parts: &mut Vec<f32>,
         dqkv: &mut [f32],
     ) {
         let (ld, dim, n, g) = (heads.width(), heads.dim, heads.queries, heads.keys);
         let tokens = qkv.len() / ld;
-        self.rows.pack(qkv, ld, dim);
-        self.value_rows.pack(qkv, ld, dim);
-        self.d_rows.pack(dout, n * dim, dim);
-        self.queries.pack(qkv, ld, 0, n, dim, segments);
-        self.keys.pack(qkv, ld, n, g, dim, segments);
-        self.values.pack(qkv, ld, n + g, g, dim, segments);
-        self.outs.pack(dout, n * dim, 0, n, dim, segments);
-        self.queries_by_dim.pack(qkv, ld, 0, n, dim, segments);
-        self.keys_by_dim.pack(qkv, ld, n, g, dim, segments);
-        self.outs_by_dim.pack(dout, n * dim, 0, n, dim, segments);
+        let part = |head, heads| Matrix { x: qkv, ld, head, heads, dim };
+        let outs = Matrix { x: dout, ld: n * dim, head: 0, heads: n, dim };
+        self.key_units.measure::<S>(part(n, g));
+        self.keys.pack_in(part(n, g), &self.key_units);
+        self.values.pack(part(n + g, g));
+        self.query_units.measure::<S>(part(0, n));
+        self.queries.pack_in(part(0, n), &self.query_units, segments);
+        self.outs.pack(outs, segments);
+        self.queries_by_dim.pack(part(0, n), segments);
+        self.outs_by_dim.pack(outs, segments);
+        self.keys_by_dim.pack(part(n, g), segments);
+        par::rows(dqkv, ld, 64, |_, rows| rows.chunks_mut(ld).for_each(|row| row[..n * dim].fill(0.0)));
         let pass = Pass { operands: self, lse, delta, heads, segments, tokens, isa: Isa::current() };
-        let blocks = row_blocks(segments);
-        let dqkv = Shared::new(dqkv);
-        par::tasks(blocks.len() * n, |task| pass.queries(blocks[task / n], task % n, dqkv));
-        par::tasks(blocks.len() * g, |task| pass.keys(blocks[task / g], task % g, dqkv));
+        let chunks = chunks(segments);
+        let mut rest = chunks.as_slice();
+        while !rest.is_empty() {
+            // So many chunks at once that their parts fit four times dQ: one is never larger than dQ.
+            let (mut starts, mut rows) = (Vec::new(), 0);
+            while starts.len() < rest.len() && rows + rest[starts.len()].rows <= 4 * tokens {
+                starts.push(rows * n * heads.padded());
+                rows += rest[starts.len() - 1].rows;
+            }
+            let (now, later) = rest.split_at(starts.len());
+            parts.resize(parts.len().max(rows * n * heads.padded()), 0.0);
+            let (shared, out) = (Shared::new(parts), Shared::new(dqkv));
+            par::tasks(now.len() * g, |task| pass.chunk(&now[task / g], task % g, starts[task / g], shared, out));
+            par::tasks(segments.len() * n, |task| pass.gather(task / n, task % n, now, &starts, parts, out));
+            rest = later;
+        }
     }
 }
 
-struct Pass<'a, E> {
-    operands: &'a Operands<E>,
+struct Pass<'a, S, E> {
+    operands: &'a Operands<S, E>,
     lse: &'a [f32],
     delta: &'a [f32],
     heads: Heads,
@@ -119,171 +173,216 @@ struct Pass<'a, E> {
     isa: Isa,
 }
 
-/// A block of `[ROWS, BLOCK]` values.
-type Block<T> = [T; ROWS * BLOCK];
+/// A block of `[KEYS, QUERIES]` values.
+type Block<T> = [T; KEYS * QUERIES];
 
-impl<E: Operand> Pass<'_, E> {
-    /// dQ of one block of queries: over all keys that it sees.
-    fn queries(&self, (s, first, rows): (usize, usize, usize), head: usize, dqkv: Shared<f32>) {
-        let (h, o, padded) = (self.heads, self.operands, self.heads.padded());
-        let group = head / (h.queries / h.keys);
-        let (token, position) = (self.segments[s].start + first, self.segments[s].position + first);
-        let (mut p, mut ds): (Block<f32>, Block<f32>) = ([0.0; ROWS * BLOCK], [0.0; ROWS * BLOCK]);
-        let mut narrow: Block<E> = [E::default(); ROWS * BLOCK];
-        let mut dq = vec![0.0f32; ROWS * padded];
-        let at_token = head * self.tokens + token;
-        let (lse, delta) = (&self.lse[at_token..][..rows], &self.delta[at_token..][..rows]);
-        for from in lineage(self.segments, s) {
-            let source = &self.segments[from];
-            for at in (0..source.len).step_by(BLOCK) {
-                let n = BLOCK.min(source.len - at);
-                let mut ranges = [(0, 0); ROWS];
-                for r in 0..rows {
-                    ranges[r] = seen(position + r, source.position + at, n, h.window);
-                }
-                if ranges[..rows].iter().all(|(lo, hi)| lo >= hi) {
-                    continue;
-                }
-                for j in (0..n).step_by(PANEL) {
-                    let (q, d) = (o.rows.row(token, head), o.d_rows.row(token, head));
-                    self.scores(q, o.rows.ld, &o.keys, (group, from, at + j), rows, &mut p, j);
-                    self.scores(d, o.d_rows.ld, &o.values, (group, from, at + j), rows, &mut ds, j);
-                }
-                query_gradient(&p, &mut ds, &ranges[..rows], h.scale(), lse, delta);
-                E::narrow(&ds, &mut narrow);
-                self.mix(&narrow, rows, n, &o.keys_by_dim, (group, from, at), &mut dq);
-            }
-        }
-        self.write(&dq, token, rows, head, dqkv);
-    }
+/// What belongs to the queries of a block, zero behind the last.
+struct Columns {
+    /// lse in units of ln 2.
+    lse: [f32; QUERIES],
+    delta: [f32; QUERIES],
+    units: [f32; QUERIES],
+}
 
-    /// dK and dV of one block of keys: over all queries that see it, of every head of the group.
-    fn keys(&self, (s, first, rows): (usize, usize, usize), group: usize, dqkv: Shared<f32>) {
-        let (h, o, padded, share) =
-            (self.heads, self.operands, self.heads.padded(), self.heads.queries / self.heads.keys);
-        let (token, position) = (self.segments[s].start + first, self.segments[s].position + first);
-        let (mut p, mut ds): (Block<f32>, Block<f32>) = ([0.0; ROWS * BLOCK], [0.0; ROWS * BLOCK]);
-        let mut narrow: Block<E> = [E::default(); ROWS * BLOCK];
-        let (mut dk, mut dv) = (vec![0.0f32; ROWS * padded], vec![0.0f32; ROWS * padded]);
-        let readers: Vec<usize> =
-            (0..self.segments.len()).filter(|&from| lineage(self.segments, from).contains(&s)).collect();
+impl<S: Score, E: Mixing> Pass<'_, S, E> {
+    /// dK and dV of one chunk of keys, and its part of dQ: over all queries that see it, of every head of
+    /// the group.
+    fn chunk(&self, chunk: &Chunk, group: usize, start: usize, parts: Shared<f32>, dqkv: Shared<f32>) {
+        let (h, padded, share) = (self.heads, self.heads.padded(), self.heads.queries / self.heads.keys);
+        let (mut dk, mut dv) = (vec![0.0f32; chunk.len * padded], vec![0.0f32; chunk.len * padded]);
+        let mut buffers = Buffers::default();
         for head in group * share..(group + 1) * share {
-            for &from in &readers {
-                let reader = &self.segments[from];
-                for at in (0..reader.len).step_by(BLOCK) {
-                    let n = BLOCK.min(reader.len - at);
-                    let mut ranges = [(0, 0); ROWS];
-                    for r in 0..rows {
-                        ranges[r] = seen_by(position + r, reader.position + at, n, h.window);
-                    }
-                    if ranges[..rows].iter().all(|(lo, hi)| lo >= hi) {
+            for &(reader, first, row) in &chunk.readers {
+                for at in (first..self.segments[reader].len).step_by(QUERIES) {
+                    let n = QUERIES.min(self.segments[reader].len - at);
+                    if !self.meets(chunk, reader, at, n) {
                         continue;
                     }
-                    for j in (0..n).step_by(PANEL) {
-                        let (k, v) =
-                            (o.rows.row(token, h.queries + group), o.value_rows.row(token, h.queries + h.keys + group));
-                        self.scores(k, o.rows.ld, &o.queries, (head, from, at + j), rows, &mut p, j);
-                        self.scores(v, o.value_rows.ld, &o.outs, (head, from, at + j), rows, &mut ds, j);
-                    }
-                    let of = head * self.tokens + reader.start + at;
-                    let (lse, delta) = (&self.lse[of..of + n], &self.delta[of..of + n]);
-                    key_gradient(&mut p, &mut ds, &ranges[..rows], h.scale(), lse, delta);
-                    E::narrow(&p, &mut narrow);
-                    self.mix(&narrow, rows, n, &o.outs_by_dim, (head, from, at), &mut dv);
-                    E::narrow(&ds, &mut narrow);
-                    self.mix(&narrow, rows, n, &o.queries_by_dim, (head, from, at), &mut dk);
+                    let row = head * chunk.rows + row + at - first;
+                    // SAFETY: this task alone has these rows of the chunk's part.
+                    let dq = unsafe { parts.slice(start + row * padded, n * padded) };
+                    dq.fill(0.0);
+                    self.block(chunk, (group, head), (reader, at, n), &mut buffers, dq, &mut dk, &mut dv);
                 }
             }
         }
-        self.write(&dk, token, rows, h.queries + group, dqkv);
-        self.write(&dv, token, rows, h.queries + h.keys + group, dqkv);
+        let token = self.segments[chunk.segment].start + chunk.first;
+        let write = |from: &[f32], head: usize, scale: f32| {
+            for (r, from) in from.chunks(padded).enumerate() {
+                // SAFETY: one task owns a group's rows of a chunk.
+                let row = unsafe { dqkv.slice((token + r) * h.width() + head * h.dim, h.dim) };
+                for (to, from) in row.iter_mut().zip(from) {
+                    *to = from * scale;
+                }
+            }
+        };
+        write(&dk, h.queries + group, h.scale());
+        write(&dv, h.queries + h.keys + group, 1.0);
     }
 
-    /// Columns `j..j + 32` of `c`: products over the head's dimensions of `rows` rows at `a` and the panel.
-    fn scores<F: Operand>(
+    /// Whether one of the n queries of a segment from `at` on sees one of the keys.
+    fn meets(&self, chunk: &Chunk, reader: usize, at: usize, n: usize) -> bool {
+        let position = self.segments[reader].position + at;
+        let key = self.segments[chunk.segment].position + chunk.first;
+        let by = |key| seen_by(key, position, n, self.heads.window);
+        by(key).0 < by(key + chunk.len - 1).1
+    }
+
+    /// One block of queries of a head against the keys of a chunk.
+    fn block(
         &self,
-        a: *const F,
-        lda: usize,
-        b: &ByToken<F>,
-        (head, segment, at): (usize, usize, usize),
-        rows: usize,
-        c: &mut Block<f32>,
-        j: usize,
+        chunk: &Chunk,
+        (group, head): (usize, usize),
+        (reader, at, n): (usize, usize, usize),
+        buffers: &mut Buffers<E>,
+        dq: &mut [f32],
+        dk: &mut [f32],
+        dv: &mut [f32],
     ) {
-        let (b, k) = (b.panel(head, segment, at), b.depth);
-        // SAFETY: `a` has `rows` rows (and rows to spare), the panel lies within its operand.
-        unsafe {
-            let c = c.as_mut_ptr().add(j);
-            F::rows(self.isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
+        let (h, o, padded, isa) = (self.heads, self.operands, self.heads.padded(), self.isa);
+        let (query, position) = (self.segments[reader].start + at, self.segments[reader].position + at);
+        let keys = &self.segments[chunk.segment];
+        let of_head = head * self.tokens + query;
+        let mut columns = Columns { lse: [0.0; QUERIES], delta: [0.0; QUERIES], units: [0.0; QUERIES] };
+        for (to, from) in columns.lse.iter_mut().zip(&self.lse[of_head..][..n]) {
+            *to = from * LOG2_E;
         }
-    }
-
-    /// `c[rows, D] += a[rows, n] · b`, over the n tokens of a segment from `at` on.
-    fn mix(
-        &self,
-        a: &Block<E>,
-        rows: usize,
-        n: usize,
-        b: &ByDim<E>,
-        (head, segment, at): (usize, usize, usize),
-        c: &mut [f32],
-    ) {
-        let padded = self.heads.padded();
-        for p in 0..padded / PANEL {
-            let (b, k) = (b.panel(head, p, segment, at), n.next_multiple_of(E::K));
-            // SAFETY: a and c hold ROWS rows; the panel has whole blocks of 32 tokens.
+        for (i, to) in columns.delta[..n].iter_mut().enumerate() {
+            *to = self.delta[(query + i) * h.queries + head];
+        }
+        o.query_units.read(query, head, &mut columns.units[..n]);
+        for key in (0..chunk.len).step_by(KEYS) {
+            let rows = KEYS.min(chunk.len - key);
+            let (token, first) = (keys.start + chunk.first + key, chunk.first + key);
+            let (mut ranges, mut factors) = ([(0, 0); KEYS], [0.0; KEYS]);
+            o.key_units.read(token, group, &mut factors[..rows]);
+            for r in 0..rows {
+                ranges[r] = seen_by(keys.position + first + r, position, n, h.window);
+                factors[r] *= h.scale() * LOG2_E;
+            }
+            let (from, to) = (ranges[0].0, ranges[rows - 1].1);
+            if from >= to {
+                continue;
+            }
+            // Whole panels of queries that no key is seen by are left out.
+            let (from, to) = (from / PANEL * PANEL, to.next_multiple_of(PANEL));
+            let Buffers { s, dp, p, ds, stacked, turned } = buffers;
+            // SAFETY: the pointers stay within the packed operands, the buffers and the gradients: columns
+            // are whole panels of the block, dK and dV get `rows` rows, dQ those of its n queries.
             unsafe {
-                let (a, c) = (a.as_ptr(), c.as_mut_ptr().add(p * PANEL));
-                E::rows(self.isa, Tile { a, lda: BLOCK, b, k, c, ldc: padded, accumulate: true }, rows);
+                for j in (from..to).step_by(PANEL) {
+                    let (a, b) = (o.keys.row(token, group), o.queries.panel(head, reader, at + j));
+                    let (k, c) = (o.queries.depth, s.as_mut_ptr().add(j));
+                    S::rows(isa, Tile { a, lda: o.keys.ld, b, k, c, ldc: QUERIES, accumulate: false }, rows);
+                    let (a, b) = (o.values.row(token, group), o.outs.panel(head, reader, at + j));
+                    let (k, c) = (o.outs.depth, dp.as_mut_ptr().add(j));
+                    E::rows(isa, Tile { a, lda: o.values.ld, b, k, c, ldc: QUERIES, accumulate: false }, rows);
+                }
+                gradients::<E>(s, dp, (from, to), &ranges[..rows], &factors, &columns, p, ds);
+                E::stack(ds, QUERIES, &mut stacked[..KEYS * QUERIES / E::PAIR]);
+                turn_words(&stacked[..KEYS * QUERIES / E::PAIR], QUERIES, turned, KEYS / E::PAIR);
+                for panel in 0..padded / PANEL {
+                    let column = panel * PANEL;
+                    let own = key * padded + column;
+                    for (a, b, c) in [(&*p, &o.outs_by_dim, &mut *dv), (&*ds, &o.queries_by_dim, &mut *dk)] {
+                        let (a, b) = (a.as_ptr().add(from), b.panel(head, panel, reader, at + from));
+                        let (k, c) = (to - from, c.as_mut_ptr().add(own));
+                        E::rows(isa, Tile { a, lda: QUERIES, b, k, c, ldc: padded, accumulate: true }, rows);
+                    }
+                    let a = E::values(turned).as_ptr().add(from * KEYS);
+                    let b = o.keys_by_dim.panel(group, panel, chunk.segment, first);
+                    let (k, c) = (rows.next_multiple_of(PANEL), dq.as_mut_ptr().add(from * padded + column));
+                    E::rows(isa, Tile { a, lda: KEYS, b, k, c, ldc: padded, accumulate: true }, to.min(n) - from);
+                }
             }
         }
     }
 
-    /// Rows of one head of dqkv from a buffer with padded rows.
-    fn write(&self, from: &[f32], token: usize, rows: usize, head: usize, dqkv: Shared<f32>) {
-        let (dim, padded) = (self.heads.dim, self.heads.padded());
-        for r in 0..rows {
-            // SAFETY: one task owns a head's rows of a block.
-            let row = unsafe { dqkv.slice((token + r) * self.heads.width() + head * dim, dim) };
-            row.copy_from_slice(&from[r * padded..][..dim]);
+    /// Adds the chunks' parts to one head's dQ of a segment.
+    fn gather(&self, s: usize, head: usize, chunks: &[Chunk], starts: &[usize], parts: &[f32], dqkv: Shared<f32>) {
+        let (h, padded) = (self.heads, self.heads.padded());
+        for (chunk, start) in chunks.iter().zip(starts) {
+            let Some(&(_, first, row)) = chunk.readers.iter().find(|(reader, _, _)| *reader == s) else { continue };
+            for at in (first..self.segments[s].len).step_by(QUERIES) {
+                let n = QUERIES.min(self.segments[s].len - at);
+                if !self.meets(chunk, s, at, n) {
+                    continue;
+                }
+                let part = &parts[start + (head * chunk.rows + row + at - first) * padded..][..n * padded];
+                for (r, part) in part.chunks(padded).enumerate() {
+                    let token = self.segments[s].start + at + r;
+                    // SAFETY: one task owns a head's rows of a segment.
+                    let to = unsafe { dqkv.slice(token * h.width() + head * h.dim, h.dim) };
+                    for (to, part) in to.iter_mut().zip(part) {
+                        *to += part * h.scale();
+                    }
+                }
+            }
         }
     }
 }
 
-vectorized! {
-    /// Rows are queries: dP becomes `dS = P (dP - delta) scale`, with `P = exp(S scale - lse)`.
-    fn query_gradient(
-        s: &[f32; ROWS * BLOCK], dp: &mut [f32; ROWS * BLOCK], ranges: &[(usize, usize)], scale: f32,
-        lse: &[f32], delta: &[f32],
-    ) {
-        for (r, &(lo, hi)) in ranges.iter().enumerate() {
-            let (s, dp) = (&s[r * BLOCK..][..BLOCK], &mut dp[r * BLOCK..][..BLOCK]);
-            for j in 0..BLOCK {
-                let p = exp(s[j] * scale - lse[r]);
-                dp[j] = if j >= lo && j < hi { p * (dp[j] - delta[r]) * scale } else { 0.0 };
-            }
-        }
+/// Of one task.
+struct Buffers<E> {
+    s: Block<f32>,
+    dp: Block<f32>,
+    /// P and dS as left operands, whose rows are keys.
+    p: Block<E>,
+    ds: Block<E>,
+    /// dS as words of neighbouring keys, and as left operand whose rows are queries.
+    stacked: Block<u32>,
+    turned: Block<u32>,
+}
+
+impl<E: Operand> Default for Buffers<E> {
+    fn default() -> Self {
+        const SIZE: usize = KEYS * QUERIES;
+        let (f, e) = ([0.0; SIZE], [E::default(); SIZE]);
+        Buffers { s: f, dp: f, p: e, ds: e, stacked: [0; SIZE], turned: [0; SIZE] }
     }
 }
 
 vectorized! {
-    /// Rows are keys, columns queries: S becomes P, dP becomes dS.
-    fn key_gradient(
-        s: &mut [f32; ROWS * BLOCK], dp: &mut [f32; ROWS * BLOCK], ranges: &[(usize, usize)], scale: f32,
-        lse: &[f32], delta: &[f32],
+    /// `P = 2^(S · factor · unit - lse)` and `dS = P (dP - delta)`: columns `from..to`, 0 where unseen. dS
+    /// is 0 in rows behind the last.
+    fn gradients<E: Mixing>(
+        s: &Block<f32>, dp: &Block<f32>, columns_used: (usize, usize), ranges: &[(usize, usize)],
+        factors: &[f32; KEYS], columns: &Columns, p: &mut Block<E>, ds: &mut Block<E>,
     ) {
-        // Whole blocks, so that the inner loop has one length; the columns past n are masked below.
-        let (mut l, mut d) = ([0.0f32; BLOCK], [0.0f32; BLOCK]);
-        l[..lse.len()].copy_from_slice(lse);
-        d[..delta.len()].copy_from_slice(delta);
+        let (from, to) = columns_used;
+        let (lse, _) = columns.lse[from..to].as_chunks::<16>();
+        let (delta, _) = columns.delta[from..to].as_chunks::<16>();
+        let (units, _) = columns.units[from..to].as_chunks::<16>();
         for (r, &(lo, hi)) in ranges.iter().enumerate() {
-            let (s, dp) = (&mut s[r * BLOCK..][..BLOCK], &mut dp[r * BLOCK..][..BLOCK]);
-            for j in 0..BLOCK {
-                let p = exp(s[j] * scale - l[j]);
-                let live = j >= lo && j < hi;
-                s[j] = if live { p } else { 0.0 };
-                dp[j] = if live { p * (dp[j] - d[j]) * scale } else { 0.0 };
+            let row = r * QUERIES + from..r * QUERIES + to;
+            let (s, _) = s[row.clone()].as_chunks::<16>();
+            let (dp, _) = dp[row.clone()].as_chunks::<16>();
+            let (p, _) = p[row.clone()].as_chunks_mut::<16>();
+            let (ds, _) = ds[row].as_chunks_mut::<16>();
+            let whole = lo <= from && hi >= to;
+            let at = |i: usize, j: usize| {
+                let weight = exp2(s[i][j] * factors[r] * units[i][j] - lse[i][j]);
+                (weight, weight * (dp[i][j] - delta[i][j]))
+            };
+            for i in 0..s.len() {
+                if whole {
+                    for j in 0..16 {
+                        let (weight, slope) = at(i, j);
+                        (p[i][j], ds[i][j]) = (E::of(weight), E::of(slope));
+                    }
+                } else {
+                    for j in 0..16 {
+                        let column = from + 16 * i + j;
+                        let seen = column >= lo && column < hi;
+                        let (weight, slope) = at(i, j);
+                        p[i][j] = E::of(if seen { weight } else { 0.0 });
+                        ds[i][j] = E::of(if seen { slope } else { 0.0 });
+                    }
+                }
             }
+        }
+        for r in ranges.len()..KEYS {
+            ds[r * QUERIES + from..r * QUERIES + to].fill(E::default());
         }
     }
 }

@@ -1,10 +1,11 @@
-use super::pack::{ByDim, ByToken, Left};
+use super::pack::{ByDim, ByToken, Left, Matrix, Score, Units};
 use super::{BLOCK, FORWARD, Heads, ROWS, Segment, lineage, row_blocks, seen, visible};
-use crate::elementwise::{exp, sum_of};
+use crate::elementwise::{exp2, largest, sum_of};
 use crate::isa::{Isa, vectorized};
 use crate::operand::{PANEL, Precision};
 use crate::par::{self, Shared};
-use crate::tile::{Operand, Tile};
+use crate::tile::{Mixing, Tile};
+use std::f32::consts::{LN_2, LOG2_E};
 
 /// Buffers of the forward pass, reused from layer to layer, and the precision of its products.
 #[derive(Debug)]
@@ -12,14 +13,16 @@ pub struct Forward(Work);
 
 #[derive(Debug)]
 enum Work {
-    F32(Operands<f32>),
-    Bf16(Operands<u16>),
+    F32(Operands<f32, f32>),
+    Bf16(Operands<i16, u16>),
 }
 
 #[derive(Debug, Default)]
-struct Operands<E> {
-    rows: Left<f32>,
-    keys: ByToken<f32>,
+struct Operands<S, E> {
+    queries: Left<S>,
+    query_units: Units,
+    keys: ByToken<S>,
+    key_units: Units,
     values: ByDim<E>,
 }
 
@@ -42,14 +45,17 @@ pub fn forward(work: &mut Forward, qkv: &[f32], heads: Heads, segments: &[Segmen
     }
 }
 
-impl<E: Operand> Operands<E> {
+impl<S: Score, E: Mixing> Operands<S, E> {
     fn forward(&mut self, qkv: &[f32], heads: Heads, segments: &[Segment], out: &mut [f32], lse: &mut [f32]) {
         let (ld, dim, n, g) = (heads.width(), heads.dim, heads.queries, heads.keys);
         let tokens = qkv.len() / ld;
         assert!(out.len() == tokens * n * dim && lse.len() == n * tokens);
-        self.rows.pack(qkv, ld, dim);
-        self.keys.pack(qkv, ld, n, g, dim, segments);
-        self.values.pack(qkv, ld, n + g, g, dim, segments);
+        let part = |head, heads| Matrix { x: qkv, ld, head, heads, dim };
+        self.query_units.measure::<S>(part(0, n));
+        self.queries.pack_in(part(0, n), &self.query_units);
+        self.key_units.measure::<S>(part(n, g));
+        self.keys.pack_in(part(n, g), &self.key_units, segments);
+        self.values.pack(part(n + g, g), segments);
         let blocks = row_blocks(segments);
         let (out, lse, isa) = (Shared::new(out), Shared::new(lse), Isa::current());
         par::tasks(blocks.len() * n, |task| {
@@ -74,6 +80,9 @@ impl<E: Operand> Operands<E> {
         let group = head / (heads.queries / heads.keys);
         let position = segments[s].position + first;
         let token = segments[s].start + first;
+        let mut factors = [0.0f32; ROWS];
+        self.query_units.read(token, head, &mut factors[..rows]);
+        factors.iter_mut().for_each(|factor| *factor *= heads.scale() * LOG2_E);
         let mut scores = [0.0f32; ROWS * BLOCK];
         let mut weights = [E::default(); ROWS * BLOCK];
         let mut mixed = vec![0.0f32; ROWS * padded];
@@ -86,23 +95,39 @@ impl<E: Operand> Operands<E> {
                 for r in 0..rows {
                     ranges[r] = seen(position + r, source.position + at, n, heads.window);
                 }
+                // Later rows see later keys: whole panels behind the last key seen are left out.
+                let n = ranges[rows - 1].1;
                 if ranges[..rows].iter().all(|(lo, hi)| lo >= hi) {
                     continue;
                 }
+                let mut units = [0.0f32; BLOCK];
+                self.key_units.read(source.start + at, group, &mut units[..n]);
+                let width = n.next_multiple_of(PANEL);
                 // SAFETY: the pointers stay within the packed operands and the local buffers.
                 unsafe {
-                    let (a, lda, k) = (self.rows.row(token, head), self.rows.ld, self.keys.depth);
-                    for p in (0..n).step_by(PANEL) {
+                    let (a, lda, k) = (self.queries.row(token, head), self.queries.ld, self.keys.depth);
+                    for p in (0..width).step_by(PANEL) {
                         let b = self.keys.panel(group, from, at + p);
                         let c = scores.as_mut_ptr().add(p);
-                        f32::rows(isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
+                        S::rows(isa, Tile { a, lda, b, k, c, ldc: BLOCK, accumulate: false }, rows);
                     }
-                    soften(&mut scores, &ranges[..rows], heads.scale(), &mut max, &mut sum, &mut mixed, padded);
-                    E::narrow(&scores, &mut weights);
+                    let ranges = &ranges[..rows];
+                    soften::<E>(
+                        &mut scores,
+                        width,
+                        ranges,
+                        &factors,
+                        &units,
+                        &mut max,
+                        &mut sum,
+                        &mut mixed,
+                        padded,
+                        &mut weights,
+                    );
                     for p in 0..padded / PANEL {
                         let (a, b) = (weights.as_ptr(), self.values.panel(group, p, from, at));
-                        let (c, k) = (mixed.as_mut_ptr().add(p * PANEL), n.next_multiple_of(E::K));
-                        E::rows(isa, Tile { a, lda: BLOCK, b, k, c, ldc: padded, accumulate: true }, rows);
+                        let c = mixed.as_mut_ptr().add(p * PANEL);
+                        E::rows(isa, Tile { a, lda: BLOCK, b, k: width, c, ldc: padded, accumulate: true }, rows);
                     }
                 }
             }
@@ -111,7 +136,7 @@ impl<E: Operand> Operands<E> {
             let t = token + r;
             // SAFETY: this task alone writes its tokens' part of this head.
             unsafe {
-                *lse.at(head * tokens + t) = max[r] + sum[r].ln();
+                *lse.at(head * tokens + t) = max[r] * LN_2 + sum[r].ln();
                 let row = out.slice(t * heads.queries * dim + head * dim, dim);
                 for (o, m) in row.iter_mut().zip(&mixed[r * padded..]) {
                     *o = m / sum[r];
@@ -122,43 +147,59 @@ impl<E: Operand> Operands<E> {
 }
 
 vectorized! {
-    /// One step of the online softmax: scores become `exp(score · scale - max)`, 0 where unseen; what
-    /// was mixed so far is brought to the new maximum.
-    fn soften(
-        scores: &mut [f32; ROWS * BLOCK], ranges: &[(usize, usize)], scale: f32,
-        max: &mut [f32; ROWS], sum: &mut [f32; ROWS], mixed: &mut [f32], padded: usize,
+    /// One step of the online softmax, on the first `width` columns: weights become
+    /// `2^(score · factor · unit - max)`, 0 where unseen; what was mixed so far is brought to the new
+    /// maximum.
+    fn soften<E: Mixing>(
+        scores: &mut [f32; ROWS * BLOCK], width: usize, ranges: &[(usize, usize)], factors: &[f32; ROWS],
+        units: &[f32; BLOCK], max: &mut [f32; ROWS], sum: &mut [f32; ROWS], mixed: &mut [f32], padded: usize,
+        weights: &mut [E; ROWS * BLOCK],
     ) {
+        let (units, _) = units[..width].as_chunks::<16>();
         for (r, &(lo, hi)) in ranges.iter().enumerate() {
-            let row = &mut scores[r * BLOCK..][..BLOCK];
+            let (row, _) = scores[r * BLOCK..][..width].as_chunks_mut::<16>();
+            let (out, _) = weights[r * BLOCK..][..width].as_chunks_mut::<16>();
             if lo >= hi {
-                row.fill(0.0);
+                out.as_flattened_mut().fill(E::default());
                 continue;
             }
+            let factor = factors[r];
             let mut lanes = [f32::NEG_INFINITY; 16];
-            if lo > 0 || hi < BLOCK {
-                for (j, value) in row.iter_mut().enumerate() {
-                    *value = if j >= lo && j < hi { *value } else { f32::NEG_INFINITY };
-                }
-            }
-            for part in row.chunks_exact_mut(16) {
+            let whole = lo == 0 && hi == width;
+            for (row, units) in row.iter_mut().zip(units) {
                 for j in 0..16 {
-                    part[j] *= scale;
-                    lanes[j] = if part[j] > lanes[j] { part[j] } else { lanes[j] };
+                    row[j] = row[j] * factor * units[j];
                 }
             }
-            let top = lanes.iter().copied().fold(max[r], |a, b| if b > a { b } else { a });
-            for value in row.iter_mut() {
-                *value = exp(*value - top);
+            if !whole {
+                row.as_flattened_mut()[..lo].fill(f32::NEG_INFINITY);
+                row.as_flattened_mut()[hi..].fill(f32::NEG_INFINITY);
+            }
+            for row in row.iter() {
+                for j in 0..16 {
+                    lanes[j] = if row[j] > lanes[j] { row[j] } else { lanes[j] };
+                }
+            }
+            let top = largest(lanes);
+            let top = if top > max[r] { top } else { max[r] };
+            let mut lanes = [0.0f32; 16];
+            for (row, out) in row.iter().zip(out.iter_mut()) {
+                for j in 0..16 {
+                    let weight = exp2(row[j] - top);
+                    let weight = if whole || row[j] > f32::NEG_INFINITY { weight } else { 0.0 };
+                    lanes[j] += weight;
+                    out[j] = E::of(weight);
+                }
             }
             if top > max[r] {
-                let shrink = exp(max[r] - top);
+                let shrink = exp2(max[r] - top);
                 sum[r] *= shrink;
                 for m in &mut mixed[r * padded..][..padded] {
                     *m *= shrink;
                 }
                 max[r] = top;
             }
-            sum[r] += sum_of(BLOCK, |j| row[j]);
+            sum[r] += sum_of(16, |j| lanes[j]);
         }
     }
 }

@@ -161,3 +161,64 @@ fn bf16_products_stay_close_to_f32() {
         assert!(distance(&exact.1, &narrow.1) < 1e-2, "{heads:?} gradient: {}", distance(&exact.1, &narrow.1));
     }
 }
+
+/// Gradient of a random `dout`, and the outputs.
+fn gradient(precision: Precision, qkv: &[f32], dout: &[f32], heads: Heads, segments: &[Segment]) -> Vec<f32> {
+    let tokens = qkv.len() / heads.width();
+    let (mut out, mut lse) = (vec![0.0; dout.len()], vec![0.0; heads.queries * tokens]);
+    forward(&mut Forward::new(precision), qkv, heads, segments, &mut out, &mut lse);
+    let mut d = vec![f32::NAN; qkv.len()];
+    backward(&mut Backward::new(precision), qkv, &out, &lse, dout, heads, segments, &mut d);
+    d
+}
+
+/// Seven chunks of keys and a part: more than are worked on at once.
+const LONG: usize = 7 * 256 + 10;
+
+#[test]
+fn a_long_row_meets_finite_differences() {
+    let heads = Heads { queries: 1, keys: 1, dim: 8, window: None };
+    let segments = [Segment { start: 0, len: LONG, position: 0, parent: None }];
+    let (ld, dim) = (heads.width(), heads.dim);
+    let (qkv, dout) = (values(LONG * ld, 11), values(LONG * heads.queries * dim, 12));
+    let d = gradient(Precision::F32, &qkv, &dout, heads, &segments);
+    let loss = |qkv: &[f32]| -> f64 {
+        let [q, k, v] = [0, 1, 2].map(|head| column(qkv, ld, head, dim));
+        let out = naive::attention(&q, &k, &v, dim, |i, j| j <= i);
+        out.iter().zip(&dout).map(|(o, d)| *o as f64 * *d as f64).sum()
+    };
+    // The first keys, whose gradient comes from everywhere, and a query that sees every chunk.
+    for t in [3, LONG - 1] {
+        let direction = values(ld, 5 + t as u32);
+        let along = |step: f32| {
+            let mut moved = qkv.clone();
+            for (x, u) in moved[t * ld..][..ld].iter_mut().zip(&direction) {
+                *x += step * u;
+            }
+            loss(&moved)
+        };
+        let slope = (along(1e-2) - along(-1e-2)) / 2e-2;
+        let got: f64 = d[t * ld..][..ld].iter().zip(&direction).map(|(a, b)| *a as f64 * *b as f64).sum();
+        assert!((slope - got).abs() < 2e-3 * (0.1 + slope.abs()), "token {t}: {slope} {got}");
+    }
+}
+
+#[test]
+fn company_changes_no_bit_of_a_gradient() {
+    // Company of another length in front changes which chunks are worked on at once.
+    let company = 700;
+    for (precision, window) in [(Precision::F32, None), (Precision::Bf16, None), (Precision::Bf16, Some(300))] {
+        let heads = Heads { queries: 2, keys: 1, dim: 16, window };
+        let (ld, width) = (heads.width(), heads.queries * heads.dim);
+        let segments = [
+            Segment { start: 0, len: company, position: 0, parent: None },
+            Segment { start: company, len: LONG, position: 0, parent: None },
+        ];
+        let (qkv, dout) = (values((company + LONG) * ld, 21), values((company + LONG) * width, 22));
+        let together = gradient(precision, &qkv, &dout, heads, &segments);
+        let alone = [Segment { start: 0, ..segments[1].clone() }];
+        let (qkv, dout) = (&qkv[company * ld..], &dout[company * width..]);
+        assert!(together[company * ld..] == gradient(precision, qkv, dout, heads, &alone), "{precision:?} {window:?}");
+        assert!(together.iter().all(|value| value.is_finite()));
+    }
+}
