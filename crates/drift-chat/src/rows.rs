@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,18 +104,46 @@ pub(crate) fn check_answer(field: &str, answer: &[Message]) -> Result<(), String
 /// # Errors
 /// A folder that is missing or not writable, a full disk, a row that does not serialise.
 pub fn write_jsonl<T: Serialize>(path: &Path, rows: impl IntoIterator<Item = T>) -> Result<u64, Error> {
-    let write = || -> std::io::Result<u64> {
-        let mut out = BufWriter::with_capacity(1 << 18, temporary(path)?);
-        let mut count = 0;
-        for row in rows {
-            serde_json::to_writer(&mut out, &row)?;
-            out.write_all(b"\n")?;
-            count += 1;
-        }
-        persist(out.into_inner().map_err(|error| error.into_error())?, path)?;
+    let mut file = JsonlWriter::create(path)?;
+    for row in rows {
+        file.push(&row)?;
+    }
+    file.finish()
+}
+
+/// The same, a row at a time: for what need not be held. Without `finish` there is no file.
+pub struct JsonlWriter {
+    path: PathBuf,
+    out: BufWriter<NamedTempFile>,
+    count: u64,
+}
+
+impl JsonlWriter {
+    /// # Errors
+    /// A folder that is missing or not writable.
+    pub fn create(path: &Path) -> Result<JsonlWriter, Error> {
+        let file = temporary(path).map_err(|source| Error::write(path, source))?;
+        Ok(JsonlWriter { path: path.into(), out: BufWriter::with_capacity(1 << 18, file), count: 0 })
+    }
+
+    /// # Errors
+    /// A full disk, or a row that does not serialise.
+    pub fn push(&mut self, row: &impl Serialize) -> Result<(), Error> {
+        let written = serde_json::to_writer(&mut self.out, row).map_err(std::io::Error::from);
+        self.count += 1;
+        written.and_then(|()| self.out.write_all(b"\n")).map_err(|source| Error::write(&self.path, source))
+    }
+
+    /// Gives the file its name; how many rows it has.
+    ///
+    /// # Errors
+    /// A full disk, or a name that is taken by a folder.
+    pub fn finish(self) -> Result<u64, Error> {
+        let JsonlWriter { path, out, count } = self;
+        let file = out.into_inner().map_err(|error| error.into_error());
+        file.and_then(|file| persist(file, &path)).map_err(|source| Error::write(&path, source))?;
         Ok(count)
-    };
-    write().map_err(|source| Error::write(path, source))
+    }
 }
 
 /// A file beside `path`, with the rights that the umask gives to any other file.

@@ -331,7 +331,9 @@ fn bench_counts_the_work_of_every_operation() {
     let kernels = bench(&["kernels", "--tokens", "40", "20", "20"]);
     assert!(kernels["breakdown"].as_array().unwrap().len() > 20);
     let detect: Value = serde_json::from_str(&world.ok(&["bench", "detect", "--json", "chats.jsonl"])).unwrap();
-    assert!(detect["megabytes_per_s"].as_f64().unwrap() > 0.0 && detect["conversations"].as_u64().unwrap() > 0);
+    let positive = |name: &str| detect[name].as_f64().unwrap() > 0.0;
+    assert!(positive("megabytes_per_s") && positive("rules_megabytes_per_s"));
+    assert!(detect["conversations"].as_u64().unwrap() > 0);
 }
 
 #[test]

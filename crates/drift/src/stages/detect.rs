@@ -14,7 +14,7 @@ use crate::seeds::subset;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
 use drift_chat::{
-    Case, Chat, LogReader, Message, Pair, ReadReport, Redaction, Redactor, STDIN, Seen, Split, content_id,
+    Case, Chat, JsonlWriter, LogReader, Message, Pair, ReadReport, Redaction, Redactor, STDIN, Seen, Split, content_id,
     conversation_of, expand_logs, read_cases, read_pairs, split_of, write_jsonl,
 };
 use drift_feedback::{Funnel, Harvester, Label, Limits, SetAside, Unpaired};
@@ -75,7 +75,6 @@ pub fn own_inputs(root: &Path) -> Result<Vec<(&'static str, String)>> {
 struct Found {
     cases: Vec<Case>,
     seed_pairs: Vec<Pair>,
-    labels: Vec<Label>,
     unpaired: Vec<Unpaired>,
     set_aside: Vec<SetAside>,
     counts: Counts,
@@ -98,19 +97,19 @@ struct Account<'a> {
 
 pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     stage.begin(&[])?;
+    // As many as there are turns in the log: they go to the disk as they come.
+    let mut labels = JsonlWriter::create(&stage.path("labels.jsonl"))?;
     let mut found = match job.source {
         Source::Logs { files, redact, redact_names, reader } => {
             let key = privacy::random()?;
             let redaction = redact.then(|| Redaction::new(Redactor::new(*redact_names), key));
-            job.search(files, reader, redaction, talk)?
+            job.search(files, reader, redaction, &mut labels, talk)?
         }
         Source::Cases { files, seed_pairs } => job.take(files, seed_pairs)?,
     };
     job.split(&mut found);
     job.limit(&mut found)?;
-    let Found {
-        mut cases, mut seed_pairs, labels, mut counts, funnel, redacted, read, users, unpaired, set_aside, ..
-    } = found;
+    let Found { mut cases, mut seed_pairs, mut counts, funnel, redacted, read, users, unpaired, set_aside, .. } = found;
     let settings = job.settings;
     let draw = |purpose, held_out, train| if purpose == Split::HeldOut { held_out } else { train };
     let before = (cases.len(), seed_pairs.len());
@@ -133,7 +132,7 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     counts.out = kept_cases.len();
     write_jsonl(&stage.path("cases.jsonl"), &kept_cases)?;
     write_jsonl(&stage.path("seed_pairs.jsonl"), &kept_pairs)?;
-    write_jsonl(&stage.path("labels.jsonl"), &labels)?;
+    labels.finish()?;
     write_json(&stage.path("funnel.json"), &Account { funnel: &funnel, redacted: &redacted, read: &read })?;
     write_jsonl(&stage.path("unpaired.jsonl"), &unpaired)?;
     write_jsonl(&stage.path("set_aside.jsonl"), &set_aside)?;
@@ -159,6 +158,7 @@ impl Job<'_> {
         files: &[PathBuf],
         reader: &LogReader,
         mut redaction: Option<Redaction>,
+        file: &mut JsonlWriter,
         talk: &Talk,
     ) -> Result<Found> {
         let Opened { detector, judge } = self.detector.open(talk)?;
@@ -189,7 +189,7 @@ impl Job<'_> {
             let labels = detector.label(&chats);
             chats.into_iter().zip(labels).collect()
         };
-        let mut keep = |judged: Vec<(Chat, Vec<Label>)>, found: &mut Found| {
+        let mut keep = |judged: Vec<(Chat, Vec<Label>)>, found: &mut Found| -> Result<()> {
             for (chat, mut labels) in judged {
                 // said in an earlier branch, and labelled there
                 labels.retain(|label| label.turn >= chat.repeated);
@@ -210,11 +210,14 @@ impl Job<'_> {
                 found.seed_pairs.extend(harvest.seed_pairs);
                 found.unpaired.extend(harvest.unpaired);
                 found.set_aside.extend(harvest.set_aside);
-                found.labels.extend(labels);
+                for label in labels {
+                    file.push(&label)?;
+                }
             }
+            Ok(())
         };
         let bar = talk.bar("detecting", 0, Unit::Bytes);
-        let mut judged = Vec::new();
+        let (mut judged, mut written) = (Vec::new(), Ok(()));
         let mut on_chat = |chat: Chat| {
             match () {
                 () if chat.opted_out => found.counts.drop("record_opted_out"),
@@ -232,9 +235,11 @@ impl Job<'_> {
             if batch.len() == detector.batch() {
                 let (now, before) = (std::mem::take(&mut batch), std::mem::take(&mut judged));
                 // one thread sorts what the others found before
-                judged = rayon::join(|| label(now), || keep(before, &mut found)).0;
+                let kept;
+                (judged, kept) = rayon::join(|| label(now), || keep(before, &mut found));
+                written = kept;
             }
-            match judge.as_ref().is_some_and(|judge| judge.has_ended()) {
+            match written.is_err() || judge.as_ref().is_some_and(|judge| judge.has_ended()) {
                 true => ControlFlow::Break(()),
                 false => interrupt::flow(),
             }
@@ -243,8 +248,9 @@ impl Job<'_> {
             bar.set_length(total);
             bar.set_position(done);
         })?;
-        keep(judged, &mut found);
-        keep(label(batch), &mut found);
+        written?;
+        keep(judged, &mut found)?;
+        keep(label(batch), &mut found)?;
         bar.finish_and_clear();
         interrupt::check()?;
         for (reason, n) in judge.map(|judge| judge.finish(talk)).transpose()?.unwrap_or_default() {
