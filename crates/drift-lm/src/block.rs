@@ -5,6 +5,7 @@
 //! x  += swiglu(norm(x) · Wgate_up) · Wdown
 //! ```
 
+use crate::ModelConfig;
 use crate::model::{Layer, Model};
 use crate::packed::Packed;
 use drift_kernels::attention::{self, Heads};
@@ -33,8 +34,7 @@ pub(crate) struct Activations {
 
 impl Activations {
     /// Bytes a token that a layer keeps besides its input.
-    pub fn bytes_per_token(model: &Model) -> usize {
-        let c = model.config();
+    pub fn bytes_per_token(c: &ModelConfig) -> usize {
         let qkv = (c.num_heads + 2 * c.num_kv_heads) * c.head_dim;
         let raw = if c.qk_norm { qkv } else { 0 };
         4 * (c.hidden_size + raw + qkv + c.num_heads * (c.head_dim + 1) + 2 * c.intermediate_size)

@@ -1,10 +1,16 @@
 //! A training pass: forward that remembers, backward that adds up gradients.
 
+use crate::ModelConfig;
 use crate::block::{self, Activations, BackwardLayer, BackwardScratch, Scratch};
 use crate::head::{Head, HeadBackward};
 use crate::model::Model;
 use crate::packed::Packed;
 use drift_kernels::elementwise;
+
+/// What a row of `tokens` keeps between forward and backward where the budget has room for all of it.
+pub fn kept_bytes(config: &ModelConfig, tokens: usize) -> usize {
+    config.num_layers * tokens * (4 * config.hidden_size + Activations::bytes_per_token(config))
+}
 
 /// All buffers of forward and backward, reused from step to step; they grow to the largest batch.
 pub struct Tape {
@@ -48,7 +54,7 @@ impl Tape {
     pub fn forward(&mut self, model: &Model, batch: &Packed) -> &[f32] {
         let (layers, tokens) = (model.config().num_layers, batch.tokens.len());
         let inputs = layers * tokens * model.config().hidden_size * 4;
-        let kept = self.budget.saturating_sub(inputs) / (tokens * Activations::bytes_per_token(model)).max(1);
+        let kept = self.budget.saturating_sub(inputs) / (tokens * Activations::bytes_per_token(model.config())).max(1);
         self.first_kept = layers.saturating_sub(kept);
         model.embed(&batch.tokens, &mut self.x);
         for l in 0..layers {

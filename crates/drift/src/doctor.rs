@@ -4,7 +4,7 @@
 use crate::assets::{LOGS, MODEL, cache_dir};
 use crate::config::{Config, Source};
 use crate::machine::{bytes_per_second, products_per_second};
-use crate::memory::{Need, free, gigabytes, total};
+use crate::memory::{Need, free, gigabytes, total, training_peak};
 use crate::policy::chat_format;
 use anyhow::{Context, Result};
 use drift_kernels::Isa;
@@ -97,6 +97,12 @@ fn needs(out: &mut impl Write, model: &ModelConfig, config: &Config) -> Result<b
         gigabytes(need.model),
         gigabytes(need.training),
         gigabytes(need.sampling)
+    )?;
+    let kept = training_peak(model, train, config.train_precision(), row);
+    writeln!(
+        out,
+        "          up to {} for rows of {row} tokens, with the activations kept that memory has room for",
+        gigabytes(kept)
     )?;
     let checkpoint = 4 * Layout::of(model).len as u64;
     let rounds = train.iterations as u64 + u64::from(config.warm.epochs > 0);

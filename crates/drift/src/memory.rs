@@ -3,6 +3,7 @@
 use crate::config::sections::{Optimizer, Precision, Train};
 use drift_lm::ModelConfig;
 use drift_lm::params::Layout;
+use drift_lm::tape::kept_bytes;
 
 /// Batches, logits of a chunk, tokenizer, and what the allocator keeps back.
 const OVERHEAD: u64 = 400 << 20;
@@ -55,6 +56,12 @@ pub fn activation_bytes(model: &ModelConfig, train: &Train, precision: Precision
         None => free() / 4 * 3 + Need::of(model, train, precision, 0, 0).model,
     };
     usize::try_from(budget.saturating_sub(Need::of(model, train, precision, 0, 0).peak())).unwrap_or(usize::MAX)
+}
+
+/// At the peak of training on rows of up to `tokens`, with all the activations kept that the budget has room for.
+pub fn training_peak(model: &ModelConfig, train: &Train, precision: Precision, tokens: usize) -> u64 {
+    let kept = kept_bytes(model, tokens).min(activation_bytes(model, train, precision));
+    Need::of(model, train, precision, 0, 0).peak() + kept as u64
 }
 
 /// Bytes that a new process could have, within the limits of its control group; 0 where the system

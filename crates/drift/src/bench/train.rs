@@ -2,7 +2,7 @@
 
 use super::{Bounds, Row, ceiling, reset_meters};
 use crate::cli::ModelArgs;
-use crate::memory::activation_bytes;
+use crate::memory::{activation_bytes, training_peak};
 use crate::policy::Policy;
 use crate::stages::train::train_config;
 use crate::talk::{Talk, Unit};
@@ -89,7 +89,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
     };
     let bar = talk.bar("training", (steps + 1) as u64, Unit::Count);
     let (start, mut referenced, mut marks) = (Instant::now(), None, Vec::new());
-    let predicted = crate::memory::Need::of(policy.model.config(), &settings, options.model.precision, 0, 0);
+    let longest = tokens.iter().copied().max().unwrap_or(0);
+    let predicted = training_peak(policy.model.config(), &settings, options.model.precision, longest);
     let mut breakdown = Vec::new();
     let bounds = Bounds::measure(options.model.precision.into());
     train(&mut policy.model, examples, &job, &mut |event| {
@@ -135,7 +136,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
         distinct_tokens_per_step: distinct,
         least_tflop_per_step: least / 1e12,
         work_over_least: breakdown.iter().map(Row::flops).sum::<f64>() / steps as f64 / (least - least_reference),
-        predicted_peak_bytes: predicted.peak(),
+        predicted_peak_bytes: predicted,
     };
     Ok((result, breakdown))
 }
