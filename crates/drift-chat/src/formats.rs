@@ -279,14 +279,23 @@ struct Keys {
     choices: Option<IgnoredAny>,
     observations: Option<IgnoredAny>,
     scores: Option<IgnoredAny>,
-    #[serde(rename = "projectId", alias = "sessionId", alias = "session_id", alias = "userId")]
+    // one field a name: a record with two names of one field would be none
+    #[serde(rename = "projectId")]
+    project: Option<IgnoredAny>,
+    #[serde(rename = "sessionId", alias = "session_id")]
     session: Option<IgnoredAny>,
+    #[serde(rename = "userId")]
+    user: Option<IgnoredAny>,
     #[serde(rename = "traceId", alias = "trace_id")]
     trace_id: Option<IgnoredAny>,
-    #[serde(alias = "inference_id", alias = "run_id")]
     target_id: Option<IgnoredAny>,
-    #[serde(rename = "value", alias = "score", alias = "rating", alias = "stringValue", alias = "string_value")]
+    inference_id: Option<IgnoredAny>,
+    run_id: Option<IgnoredAny>,
     value: Option<IgnoredAny>,
+    score: Option<IgnoredAny>,
+    rating: Option<IgnoredAny>,
+    #[serde(rename = "stringValue", alias = "string_value")]
+    string_value: Option<IgnoredAny>,
 }
 
 impl Format {
@@ -314,11 +323,22 @@ impl Format {
             (any(&[&keys.response, &keys.response_body, &keys.choices]) && request(&keys), Format::OpenAiLog),
             (
                 any(&[&keys.input, &keys.output])
-                    && any(&[&keys.session, &keys.trace_id, &keys.observations, &keys.scores]),
+                    && any(&[
+                        &keys.project,
+                        &keys.session,
+                        &keys.user,
+                        &keys.trace_id,
+                        &keys.observations,
+                        &keys.scores,
+                    ]),
                 Format::Langfuse,
             ),
             (all(&[&keys.messages]), Format::OpenAiMessages),
-            (any(&[&keys.target_id, &keys.trace_id]) && all(&[&keys.value]), Format::Feedback),
+            (
+                any(&[&keys.target_id, &keys.inference_id, &keys.run_id, &keys.trace_id])
+                    && any(&[&keys.value, &keys.score, &keys.rating, &keys.string_value]),
+                Format::Feedback,
+            ),
         ];
         told.into_iter().find_map(|(holds, format)| holds.then_some(format)).or_else(|| {
             // a page of an API's answer: the rows lie under `data`

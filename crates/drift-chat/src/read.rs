@@ -289,8 +289,11 @@ impl FileRead<'_> {
                 }
             });
             let mut told = false;
+            // a misspelt name would leave out what it stands for, an opt-out among others
+            let mut missing = self.reader.columns.as_ref().map(Columns::names).unwrap_or_default();
             for batch in batches {
                 let Batch { records, skipped, cut, offset, done } = batch.map_err(failed)?;
+                missing.retain(|column| !records.iter().any(|record| Columns::is_in(column, &record.bytes)));
                 self.report.bytes = before + offset;
                 for (reason, byte) in skipped {
                     self.report.skip(reason, &name, byte);
@@ -320,6 +323,11 @@ impl FileRead<'_> {
             self.assembler.end_of_file(&name, self.report, &mut last);
             if !told {
                 return Err(unknown(&name, &head, packing));
+            }
+            if let Some(column) = missing.first() {
+                let found = format!("no record has the column {column:?}");
+                let hint = "check its spelling in `--columns`";
+                return Err(Error::Format { file: name, found, expected: "every column that is named", hint });
             }
             Ok(last.into_iter().map(on_entry).find(ControlFlow::is_break).unwrap_or(ControlFlow::Continue(())))
         })

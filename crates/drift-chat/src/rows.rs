@@ -158,6 +158,10 @@ pub(crate) fn temporary(path: &Path) -> std::io::Result<NamedTempFile> {
 
 /// Gives a written temporary file its name.
 pub(crate) fn persist(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
+    if path.metadata().is_ok_and(|known| !known.is_file()) {
+        // a rename would put a file in the place of a device or a pipe
+        return Err(std::io::Error::other("there is something that is no file"));
+    }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

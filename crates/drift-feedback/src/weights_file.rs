@@ -43,8 +43,16 @@ pub fn read<H: DeserializeOwned>(file: &[u8]) -> Result<(H, &[u8]), Damaged> {
     }
     let rest = &rest[..rest.len().saturating_sub(CHECKSUM)];
     let (header, body) = rest.split_at_checked(length).ok_or_else(cut)?;
-    let header = serde_json::from_slice(header)
-        .map_err(|error| Damaged(format!("header: {error}, expected one of this version of drift{again}")))?;
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        kind: String,
+    }
+    let header = serde_json::from_slice(header).map_err(|_| {
+        let kind = serde_json::from_slice(header).map_or("unknown".into(), |Kind { kind }| kind);
+        Damaged(format!(
+            "a file of the {kind} tier, or of another version, expected one of this tier and version{again}"
+        ))
+    })?;
     Ok((header, body))
 }
 

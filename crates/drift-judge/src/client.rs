@@ -44,6 +44,15 @@ impl Client {
     /// Takes the key from the environment.
     pub fn new(settings: &JudgeSettings) -> Result<Client, JudgeError> {
         let Some(name) = &settings.key_env else { return Client::with_key(settings, None) };
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if !name.chars().all(is_name) {
+            // not shown: it may be the key
+            return Err(JudgeError::Settings {
+                key: "key_env",
+                what: "no name of an environment variable, expected capitals, digits and _".into(),
+                hint: "the key itself stands in the environment, never in a file",
+            });
+        }
         let key = std::env::var(name).map_err(|_| JudgeError::Settings {
             key: "key_env",
             what: format!(

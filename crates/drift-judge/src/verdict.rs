@@ -102,7 +102,8 @@ impl Verdict {
         }
         if label == Feedback::None {
             let plain = Verdict { label, rubric: None, confidence, cue: None, clipped: false };
-            return if rubric.is_none() && cue.is_none() { Ok(plain) } else { Err(Complaint::NotNull) };
+            let nothing = cue.is_none_or(|cue| cue.is_empty());
+            return if rubric.is_none() && nothing { Ok(plain) } else { Err(Complaint::NotNull) };
         }
         let rubric = rubric.and_then(|rubric| side.iter().find(|name| **name == rubric)).ok_or(Complaint::Rubric)?;
         let cue = cue.filter(|cue| !cue.trim().is_empty()).ok_or(Complaint::Cue)?;

@@ -232,10 +232,18 @@ fn hidden_states_of_a_branch_are_those_of_prompt_and_branch_alone() {
     assert_eq!(packed.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2]);
     for (branch, tokens) in branches.iter().zip([&first, &second]) {
         let mut alone = Packed::default();
-        alone.push_prompt(&[&prompt[..], tokens].concat());
+        let parent = alone.push_prompt(&prompt);
+        alone.push_branch(parent, tokens);
         model.hidden_at(&alone, &[0, 2, 3], |at, x| {
             assert_eq!(x[..45 * h], packed[at].1[..45 * h], "the prompt does not see its branches");
             assert_eq!(x[45 * h..], packed[at].1[branch.start * h..branch.end * h]);
+        });
+        // as one piece the sums over keys are taken in another order
+        let mut whole = Packed::default();
+        whole.push_prompt(&[&prompt[..], tokens].concat());
+        model.hidden_at(&whole, &[0, 2, 3], |at, x| {
+            let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
+            assert!(x[45 * h..].iter().zip(&packed[at].1[branch.start * h..branch.end * h]).all(near));
         });
     }
     // nothing above the last layer is computed, and the last layer's states are what the logits come from

@@ -15,6 +15,18 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
     write_as(path, fill, make_readable)
 }
 
+/// # Errors
+/// `out` is one of the files that are read.
+pub fn is_none_of(out: &Path, inputs: &[PathBuf]) -> Result<()> {
+    let Ok(known) = out.canonicalize() else { return Ok(()) };
+    match inputs.iter().any(|input| input.canonicalize().is_ok_and(|input| input == known)) {
+        true => {
+            bail!("{}: is read by this command, expected another file to write; hint: it would be lost", out.display())
+        }
+        false => Ok(()),
+    }
+}
+
 /// The same for a file that only its owner may read.
 pub fn write_private(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     write_as(path, fill, |_| Ok(()))
@@ -28,6 +40,12 @@ fn write_as(
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs_err::create_dir_all(folder)?;
     let failed = || format!("{}: cannot write; hint: is the disk full or read-only?", path.display());
+    if path.metadata().is_ok_and(|known| !known.is_file()) {
+        bail!(
+            "{}: there is something that is no file, expected a file or nothing; hint: take another name",
+            path.display()
+        );
+    }
     let mut file = tempfile::Builder::new().prefix(".").suffix(TEMPORARY).tempfile_in(folder).with_context(failed)?;
     let mut writer = BufWriter::new(file.as_file_mut());
     fill(&mut writer).and_then(|()| writer.flush()).with_context(failed)?;

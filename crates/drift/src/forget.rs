@@ -76,6 +76,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     }
     let removed: usize = changes.iter().map(|change| change.removed).sum();
     let (conversations, files) = (gone.conversations.len(), changes.len());
+    if conversations == 0 {
+        talk.warn("nothing of it is in this run: is the id as the log has it? Later detections will leave it out");
+    }
     talk.step(
         "forget",
         format_args!("{removed} rows of {conversations} conversations removed from {files} files; detection leaves them out from now on"),

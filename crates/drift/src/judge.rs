@@ -68,7 +68,7 @@ impl Judge {
         if let Some(error) = failed {
             bail!(error);
         }
-        talk.step(NAME, format_args!("before: {all}, without redaction; {}", self.judge.id()));
+        talk.step(NAME, format_args!("before: {all} (counted before redaction); {}", self.judge.id()));
         Ok(())
     }
 

@@ -89,7 +89,7 @@ impl RunFolder {
             Err(TryLockError::WouldBlock) => {
                 let owner = fs_err::read_to_string(&path).unwrap_or_default();
                 bail!(
-                    "{}: in use by process {}, expected no other run; hint: wait for it, or set another run.dir",
+                    "{}: in use by process {}, expected no other run; hint: wait for it, or take another folder",
                     root.display(),
                     owner.trim()
                 );
@@ -131,6 +131,10 @@ impl Stage {
 
     pub fn path(&self, file: &str) -> PathBuf {
         self.dir.join(file)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Name, config and inputs in one hash: unfinished work is only gone on with under the same key.

@@ -86,6 +86,17 @@ impl Columns {
         columns.is_whole().then_some(columns)
     }
 
+    /// The columns that are named.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut named = self.clone();
+        USUAL.iter().filter_map(|(what, _)| named.slot(what)?.take()).collect()
+    }
+
+    /// Whether a record of JSON has the column, empty or not.
+    pub(crate) fn is_in(column: &str, record: &[u8]) -> bool {
+        from_slice::<Value>(record).is_ok_and(|row| at(&row, column).is_some())
+    }
+
     /// As [`Columns::guess`], from a record of JSON.
     pub(crate) fn guess_from(record: &[u8]) -> Option<Columns> {
         let Ok(Value::Object(object)) = serde_json::from_slice(record) else { return None };

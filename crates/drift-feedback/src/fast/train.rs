@@ -27,8 +27,8 @@ pub const ENOUGH_SAT: usize = 10;
 /// One line: what there is and what is needed.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{dsat} DSAT, {sat} SAT and {none} other turns, expected at least {ENOUGH_DSAT}, {ENOUGH_SAT} and {ENOUGH_DSAT}; hint: \
-     train on your labels and on others together"
+    "{dsat} turns with DSAT, {none} without, {sat} with SAT, expected at least {ENOUGH_DSAT}, {ENOUGH_DSAT} and {ENOUGH_SAT}; \
+     hint: train on your labels and on others together"
 )]
 pub struct TooFew {
     dsat: usize,

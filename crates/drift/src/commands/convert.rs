@@ -1,6 +1,7 @@
 //! `drift convert`: logs in one format, rows in another, as a stream.
 
 use crate::cli::LogArgs;
+use crate::files::is_none_of;
 use crate::interrupt;
 use crate::privacy;
 use crate::stages::detect;
@@ -33,6 +34,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, talk: &Talk) -> Result<()> {
+    is_none_of(&options.out, &expand_logs(&options.logs)?)?;
     let key = privacy::random()?;
     let mut redaction = (!options.no_redact).then(|| Redaction::new(Redactor::default(), key));
     let mut exporter = Exporter::create(&options.out, options.to)?;

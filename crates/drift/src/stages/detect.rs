@@ -5,7 +5,7 @@
 use crate::config::Source;
 use crate::config::sections::Detect;
 use crate::detectors::{Choice, Opened};
-use crate::files::{hash_file, must_exist, write_json};
+use crate::files::{hash_file, is_none_of, must_exist, write_json};
 use crate::interrupt;
 use crate::privacy::{self, Privacy, Who};
 use crate::review::corrections::{self, Corrections};
@@ -29,6 +29,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Damaged records that are named one by one; all are counted.
 const NAMED: usize = 3;
+
+const OUTPUTS: [&str; 6] =
+    ["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "unpaired.jsonl", "set_aside.jsonl", "funnel.json"];
 
 pub struct Job<'a> {
     pub source: &'a Source,
@@ -96,11 +99,13 @@ struct Account<'a> {
 }
 
 pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
-    stage.begin(&[])?;
+    fs_err::create_dir_all(stage.dir())?;
     // As many as there are turns in the log: they go to the disk as they come.
     let mut labels = JsonlWriter::create(&stage.path("labels.jsonl"))?;
     let mut found = match job.source {
         Source::Logs { files, redact, redact_names, reader } => {
+            let logs = expand_logs(files)?;
+            OUTPUTS.iter().try_for_each(|name| is_none_of(&stage.path(name), &logs))?;
             let key = privacy::random()?;
             let redaction = redact.then(|| Redaction::new(Redactor::new(*redact_names), key));
             job.search(files, reader, redaction, &mut labels, talk)?
@@ -130,14 +135,15 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     count(&mut counts.noted, "seed_pairs", kept_pairs.len());
     count(&mut counts.noted, "unpaired", unpaired.len());
     counts.out = kept_cases.len();
+    // Only now: a search that failed or was stopped leaves what an earlier one found.
+    stage.begin(&[])?;
     write_jsonl(&stage.path("cases.jsonl"), &kept_cases)?;
     write_jsonl(&stage.path("seed_pairs.jsonl"), &kept_pairs)?;
     labels.finish()?;
     write_json(&stage.path("funnel.json"), &Account { funnel: &funnel, redacted: &redacted, read: &read })?;
     write_jsonl(&stage.path("unpaired.jsonl"), &unpaired)?;
     write_jsonl(&stage.path("set_aside.jsonl"), &set_aside)?;
-    let mut outputs =
-        vec!["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "unpaired.jsonl", "set_aside.jsonl", "funnel.json"];
+    let mut outputs = OUTPUTS.to_vec();
     if !users.is_empty() {
         let row = |(conversation, user)| json!({ "conversation": conversation, "user": user });
         write_jsonl(&stage.path(privacy::USERS), users.into_iter().map(row))?;
@@ -266,6 +272,13 @@ impl Job<'_> {
             count(&mut found.counts.noted, &format!("redacted_{kind}"), *n as usize);
         }
         tell_damage(&read, talk);
+        if read.chats == 0 {
+            let skipped: u64 = read.skipped.values().sum();
+            bail!(
+                "{}: no chat among {skipped} records, expected some; hint: `--format` or `--columns` say how to read them",
+                files[0].display()
+            );
+        }
         let damaged: u64 = read.skipped.values().sum();
         found.counts.r#in = (read.chats + damaged) as usize;
         for (reason, n) in &read.skipped {

@@ -5,7 +5,7 @@ use super::labels::{LabelArgs, Material};
 use crate::cli::Settings;
 use crate::deep;
 use crate::detectors::{Opened, Tier};
-use crate::files::write;
+use crate::files::write_private;
 use crate::interrupt;
 use crate::talk::Talk;
 use anyhow::{Result, bail};
@@ -46,7 +46,7 @@ pub struct Options {
     /// How many of the worst errors to list, by key
     #[arg(long, value_name = "N", default_value_t = 20)]
     errors: usize,
-    /// Write every wrongly judged turn with its text, as JSON lines: private words
+    /// Write every wrongly judged turn with its text, as it is in the log: private words, for your eyes alone
     #[arg(long, value_name = "FILE")]
     errors_file: Option<PathBuf>,
     /// Of the bootstrap and of the parts of the cross-validation
@@ -97,7 +97,10 @@ struct Error {
 pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     let config = options.settings.load()?;
     let choice = options.detector.choice(&config);
-    let Material { joined, open } = options.labels.load(talk)?;
+    if let Some(file) = &options.errors_file {
+        options.labels.spare(file)?;
+    }
+    let Material { joined, open } = options.labels.load(choice.tier == Tier::Judge, talk)?;
     let (judged, thresholds) = match options.cross_validate {
         None => {
             let Opened { detector, judge } = choice.open(talk)?;
@@ -231,7 +234,7 @@ fn errors(joined: &Joined, judged: &[Label]) -> Vec<Error> {
 }
 
 fn write_errors(path: &std::path::Path, joined: &Joined, errors: &[Error]) -> Result<()> {
-    write(path, |out| {
+    write_private(path, |out| {
         for error in errors {
             let (_, turn) = joined.turn(error.row);
             let row = json!({

@@ -1,12 +1,14 @@
 //! Labels files joined with the logs that they are about.
 
 use crate::cli::LogArgs;
+use crate::files::is_none_of;
 use crate::interrupt;
+use crate::privacy;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
-use drift_chat::expand_logs;
+use drift_chat::{Redaction, Redactor, expand_logs};
 use drift_feedback::labelled::{Joined, Joiner, Labels};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct LabelArgs {
@@ -29,12 +31,27 @@ pub struct Material {
 
 impl LabelArgs {
     /// # Errors
+    /// `out`, which is to be written, is one of the labels or logs.
+    pub fn spare(&self, out: &Path) -> Result<()> {
+        is_none_of(out, &self.labels)?;
+        is_none_of(out, &expand_logs(&self.logs)?)
+    }
+
+    /// # Errors
     /// An unreadable file, a bad row, or labels of which the logs have none.
-    pub fn load(&self, talk: &Talk) -> Result<Material> {
+    /// `redact`: what is judged leaves the machine.
+    pub fn load(&self, redact: bool, talk: &Talk) -> Result<Material> {
         let labels = Labels::read(&self.labels)?;
         let mut joiner = Joiner::new(&labels);
+        let key = privacy::random()?;
+        let mut redaction = redact.then(|| Redaction::new(Redactor::default(), key));
         let bar = talk.bar("reading", 0, Unit::Bytes);
         let mut on_chat = |chat| {
+            let mut chat = [chat];
+            if let Some(redaction) = &mut redaction {
+                redaction.apply(&mut chat);
+            }
+            let [chat] = chat;
             joiner.add(chat);
             interrupt::flow()
         };

@@ -41,7 +41,8 @@ enum Trainable {
 }
 
 pub fn run(options: &Options, talk: &Talk) -> Result<()> {
-    let Material { joined, .. } = options.labels.load(talk)?;
+    options.labels.spare(&options.out)?;
+    let Material { joined, .. } = options.labels.load(false, talk)?;
     let folds = joined.folds(options.folds.into(), options.seed);
     fast::check(&joined)?;
     let (file, decisions) = match options.tier {
