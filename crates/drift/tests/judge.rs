@@ -92,6 +92,18 @@ fn a_judge_is_asked_once_a_turn_of_redacted_text() {
 }
 
 #[test]
+fn an_evaluation_asks_for_the_same_redacted_text() {
+    let world = World::new();
+    log(&world);
+    let server = serve(200, &json!({ "label": "NONE", "rubric": null, "confidence": 0.9, "cue": "" }));
+    config(&world, &server, "");
+    std::fs::write(world.path("labels.jsonl"), "{\"key\":\"chat-10:2\",\"label\":\"DSAT\"}\n").unwrap();
+    world.ok(&["detect", "eval", "labels.jsonl", "--logs", "chats.jsonl", "--config", "judge.toml"]);
+    assert_eq!(server.asked.load(Ordering::SeqCst), 1);
+    assert!(server.bodies.lock().unwrap().iter().all(|body| body.contains("<EMAIL_1>")));
+}
+
+#[test]
 fn turns_beyond_the_budget_are_counted_and_judged_by_the_fast_tier() {
     let world = World::new();
     log(&world);
