@@ -16,7 +16,7 @@ pub use user::{Act, Rates, Reaction, Truth, User};
 
 use crate::error::{Error, Result};
 use crate::mersenne::Mersenne;
-use crate::requirements::{Kind, Requirement, fill, kinds, without_capital};
+use crate::requirements::{Kind, Parameters, Requirement, fill, kinds, without_capital};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 use std::collections::BTreeSet;
@@ -76,7 +76,7 @@ impl Default for Settings {
 /// A user's request. In the hidden truth it is written whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
-    /// Of the text: 16 hexadecimal digits.
+    /// Of the text and the requirements: 16 hexadecimal digits.
     pub id: String,
     pub split: Split,
     /// What the user says.
@@ -98,8 +98,13 @@ impl Prompt {
     }
 }
 
-fn id(text: &str) -> String {
-    Sha512::digest(text.as_bytes())[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+/// A follow-up may say the same as another and mean other rules: both count.
+fn id(text: &str, requirements: &[Requirement]) -> String {
+    let mut hash = Sha512::new_with_prefix(text);
+    for Requirement { kind, parameters: Parameters { n, m, words } } in requirements {
+        hash.update(format!("\n{} {n} {m} {}", kind.name, words.join("\n")));
+    }
+    hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Templates and kinds, divided between the splits.
@@ -171,7 +176,7 @@ impl Prompts {
         let mut repeats = 0;
         while prompts.len() < n {
             let prompt = self.prompt(split, &mut random);
-            if texts.insert(prompt.id.clone()) {
+            if texts.insert(prompt.text.clone()) {
                 prompts.push(prompt);
                 repeats = 0;
             } else if repeats == 1000 {
@@ -197,7 +202,7 @@ impl Prompts {
             }
         }
         let text = request(&task, &requirements, random);
-        Prompt { id: id(&text), split, text, task, requirements, unseen, follows: false }
+        Prompt { id: id(&text, &requirements), split, text, task, requirements, unseen, follows: false }
     }
 
     fn task(&self, split: Split, random: &mut Mersenne) -> String {
@@ -217,7 +222,7 @@ impl Prompts {
         let task = self.task(prompt.split, random);
         let requirements: Vec<Requirement> = prompt.requirements.iter().map(|r| r.of_task(&task)).collect();
         let text = fill(random.pick(phrases::FOLLOW_UPS), |_| Some(task.clone()));
-        Prompt { id: id(&text), text, task, requirements, follows: true, ..prompt.clone() }
+        Prompt { id: id(&text, &requirements), text, task, requirements, follows: true, ..prompt.clone() }
     }
 }
 

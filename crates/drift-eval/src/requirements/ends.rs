@@ -153,9 +153,9 @@ pub(super) const KINDS: &[Kind] = &[
         claims: &[Claim::End, Claim::Lines],
         draw: |_, _| Parameters::none(),
         asks: &[
-            "Add a postscript at the end that begins with P.S.",
+            "Add a postscript that begins with P.S. at the end.",
             "After the main text, put a line starting with \"P.S.\" with an afterthought.",
-            "Finish with a P.S. on a line of its own.",
+            "Finish with a P.S. on a line of its own, please.",
         ],
         faults: &["There is no P.S. at the end.", "I wanted a P.S. line after the text.", "You forgot the postscript."],
         met: |_, answer| {

@@ -1,6 +1,6 @@
 //! The simulated user: reads an answer, checks it, and says something, or nothing.
 
-use super::{Prompt, Prompts, check_shares, phrases, request};
+use super::{Prompt, Prompts, check_shares, phrases};
 use crate::error::{Error, Result};
 use crate::mersenne::Mersenne;
 use crate::requirements::{Requirement, fill, without_capital};
@@ -107,7 +107,8 @@ impl User<'_> {
         Ok(User { prompts, rates })
     }
 
-    /// What the user does about the `turn`th answer (from 1) of a conversation.
+    /// What the user does about the `turn`th answer (from 1) of a conversation. Seed `random` from the prompt's id, the
+    /// turn and a seed of the run, and no order of conversations changes what is said.
     pub fn react(&self, prompt: &Prompt, answer: &str, turn: usize, random: &mut Mersenne) -> Reaction {
         let missed: Vec<&Requirement> = prompt.requirements.iter().filter(|r| !r.met(answer)).collect();
         let act = if missed.is_empty() { self.when_satisfied(random) } else { self.when_dissatisfied(turn, random) };
@@ -193,10 +194,15 @@ fn draw(rates: &[(Act, f64)], rest: Act, random: &mut Mersenne) -> Act {
     rest
 }
 
-/// The request as it was, or put together anew.
+/// The request as it was, or the task and what is asked of it in other words.
 fn asking_again(prompt: &Prompt, random: &mut Mersenne) -> String {
     let anew = prompt.follows || random.uniform() < 0.5;
-    let request = if anew { request(&prompt.task, &prompt.requirements, random) } else { prompt.text.clone() };
+    let request = if anew {
+        let asks: Vec<String> = prompt.requirements.iter().map(|requirement| requirement.ask(random)).collect();
+        format!("{} {}", prompt.task, asks.join(" "))
+    } else {
+        prompt.text.clone()
+    };
     fill(random.pick(phrases::ASKING_AGAIN), |_| Some(request.clone()))
 }
 
