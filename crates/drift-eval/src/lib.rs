@@ -1,10 +1,14 @@
 //! Judges' records in, figures with intervals out: AlpacaEval 2 and WildBench v2 as published, and the statistics that
-//! every figure of the project is reported with. Knows neither tensors nor chats.
+//! every figure of the project is reported with. Where no judge can be asked: requirements that a program checks, and
+//! users simulated around them. Knows neither tensors nor chats.
 
 pub mod alpaca_eval;
 mod error;
 mod json;
 pub mod mersenne;
+pub mod requirements;
+pub mod satisfaction;
+pub mod simulated;
 pub mod statistics;
 mod table;
 pub mod wildbench;
