@@ -3,7 +3,7 @@
 //! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 130: interrupted.
 
 use crate::assets::{LOGS, MODEL};
-use crate::commands::{convert, detect, evaluate_score, generate, score, single};
+use crate::commands::{convert, detect, evaluate_run, evaluate_score, generate, score, single};
 use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
@@ -91,6 +91,8 @@ enum Command {
 enum Evaluate {
     /// Compute a benchmark's figures from a judge's records
     Score(evaluate_score::Options),
+    /// Let a model answer a suite's prompts, and check the answers
+    Run(evaluate_run::Options),
 }
 
 #[derive(Debug, Args)]
@@ -237,6 +239,7 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
         Command::Train(options) => println!("{}", single::train(&options, talk)?.display()),
         Command::Score(options) => score::run(&options, talk)?,
         Command::Evaluate(Evaluate::Score(options)) => evaluate_score::run(&options, talk)?,
+        Command::Evaluate(Evaluate::Run(options)) => evaluate_run::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
         Command::Review(options) => review::run(&options, talk)?,
         Command::Forget(options) => forget::run(&options, talk)?,

@@ -2,6 +2,7 @@
 
 pub mod convert;
 pub mod detect;
+pub mod evaluate_run;
 pub mod evaluate_score;
 pub mod generate;
 pub mod score;
