@@ -3,7 +3,7 @@
 use crate::files;
 use anyhow::{Context, Result, bail};
 use drift_chat::{Case, Evidence, turn_key};
-use drift_feedback::{Label, Verdict};
+use drift_feedback::{DSAT_RUBRICS, Label, SAT_RUBRICS, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::Write;
@@ -95,11 +95,13 @@ impl Corrections {
         }
         let probability = |is: bool| if is { 1.0 } else { 0.0 };
         let known = label.evidence.take();
+        let rubrics = if verdict.is_dsat() { DSAT_RUBRICS } else { SAT_RUBRICS };
+        let fits = |rubric: &String| rubrics.contains(&rubric.as_str());
         label.label = verdict;
         (label.dsat, label.sat) = (probability(verdict.is_dsat()), probability(verdict.is_sat()));
         label.evidence = (verdict != Verdict::None).then(|| Evidence {
             detector: "review".to_string(),
-            rubric: known.map_or("unspecified".to_string(), |evidence| evidence.rubric),
+            rubric: known.map(|evidence| evidence.rubric).filter(fits).unwrap_or("unspecified".to_string()),
             confidence: 1.0,
             cue: None,
         });
@@ -179,6 +181,14 @@ mod tests {
         let corrections = Corrections::read(dir.path()).unwrap();
         assert_eq!(corrections.apply(&mut said), Some("corrected_by_review"));
         assert_eq!((said.label, said.dsat, &said.evidence), (Verdict::None, 0.0, &None));
+
+        // a reason for dissatisfaction is none for praise
+        let rubric = |mark: Mark| {
+            let mut said = label(Verdict::Dsat);
+            Corrections(HashMap::from([("a:b:2".into(), correction("a:b:2", mark))])).apply(&mut said);
+            said.evidence.unwrap().rubric
+        };
+        assert_eq!((rubric(Mark::Both), rubric(Mark::Sat)), ("revision".into(), "unspecified".into()));
 
         log.append(&[correction("a:b:2", Mark::Unsure)]).unwrap();
         assert_eq!(Corrections::read(dir.path()).unwrap().apply(&mut label(Verdict::Dsat)), None);
