@@ -33,6 +33,6 @@ pub use near::NearDuplicates;
 pub use pairs::read_pairs;
 pub use read::{Cut, Entry, LogReader, MAX_RECORD_BYTES, ReadReport, Reason, Skipped, read_logs};
 pub use redact::{Hit, Pseudonyms, Redaction, Redactor, Secret};
-pub use rows::{JsonlWriter, write_jsonl};
+pub use rows::{JsonlWriter, is_temporary, write_jsonl};
 pub use scale::Scale;
 pub use types::{Case, Chat, Evidence, Explicit, Message, Pair, Role, Signal, Source, Split, UserPreference};

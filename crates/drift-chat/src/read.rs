@@ -288,7 +288,7 @@ impl FileRead<'_> {
                     }
                 }
             });
-            let mut told = false;
+            let (mut told, mut too_large) = (false, false);
             // a misspelt name would leave out what it stands for, an opt-out among others
             let mut missing = self.reader.columns.as_ref().map(Columns::names).unwrap_or_default();
             for batch in batches {
@@ -296,6 +296,7 @@ impl FileRead<'_> {
                 missing.retain(|column| !records.iter().any(|record| Columns::is_in(column, &record.bytes)));
                 self.report.bytes = before + offset;
                 for (reason, byte) in skipped {
+                    too_large |= reason == Reason::TooLarge;
                     self.report.skip(reason, &name, byte);
                 }
                 if let Some(record) = cut {
@@ -321,6 +322,11 @@ impl FileRead<'_> {
             }
             let mut last = Vec::new();
             self.assembler.end_of_file(&name, self.report, &mut last);
+            if !told && too_large {
+                let found = format!("no record but one above {} MiB", MAX_RECORD_BYTES >> 20);
+                let hint = "is there a line for each record?";
+                return Err(Error::Format { file: name, found, expected: KNOWN, hint });
+            }
             if !told {
                 return Err(unknown(&name, &head, packing));
             }

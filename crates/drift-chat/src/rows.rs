@@ -146,11 +146,19 @@ impl JsonlWriter {
     }
 }
 
+const PREFIX: &str = ".rows-";
+const SUFFIX: &str = ".tmp";
+
+/// Whether a file has the name of one that was being written: a killed process leaves it behind.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
 /// A file beside `path`, with the rights that the umask gives to any other file.
 pub(crate) fn temporary(path: &Path) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".rows-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)

@@ -238,7 +238,7 @@ mod tests {
         for text in [TURN.request, "\n5\n", TURN.turn] {
             assert!(user.contains(text), "{user}");
         }
-        for name in crate::DSAT_RUBRICS.iter().chain(&crate::SAT_RUBRICS) {
+        for name in drift_feedback::DSAT_RUBRICS.iter().chain(&drift_feedback::SAT_RUBRICS) {
             assert!(request.messages[0].content.contains(&format!("- {name}: ")), "{name}");
         }
         // The mark depends on the texts, so a text cannot hold its own.

@@ -26,4 +26,4 @@ pub use error::JudgeError;
 pub use feedback::{Batch, FeedbackJudge, Progress, Turn};
 pub use judge_file::{JudgeFile, Parser};
 pub use settings::JudgeSettings;
-pub use verdict::{Complaint, DSAT_RUBRICS, Feedback, SAT_RUBRICS, Verdict};
+pub use verdict::{Complaint, Verdict};

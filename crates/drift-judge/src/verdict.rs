@@ -1,43 +1,7 @@
 //! What a feedback judge says of a turn, read strictly: a reply that is nearly a verdict is none.
 
+use drift_feedback::{DSAT_RUBRICS, SAT_RUBRICS, Verdict as Feedback};
 use serde::{Deserialize, Serialize};
-
-/// The user's judgement of the answer before the turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Feedback {
-    Sat,
-    Dsat,
-    /// Praise and complaint in one turn.
-    Both,
-    None,
-}
-
-/// SPUR's names for what dissatisfaction shows in.
-pub const DSAT_RUBRICS: [&str; 9] = [
-    "negative_feedback",
-    "revision",
-    "factual_error",
-    "unrealistic_expectation",
-    "no_engagement",
-    "ignored",
-    "lower_quality",
-    "insufficient_detail",
-    "style",
-];
-
-/// And satisfaction.
-pub const SAT_RUBRICS: [&str; 9] = [
-    "gratitude",
-    "learning",
-    "compliance",
-    "praise",
-    "personal_details",
-    "humor",
-    "acknowledgment",
-    "positive_closure",
-    "getting_there",
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Verdict {

@@ -7,8 +7,8 @@ use crate::interrupt;
 use crate::talk::Talk;
 use anyhow::{Result, bail};
 use drift_chat::{Chat, Evidence, LogReader};
-use drift_feedback::{Detector, Fast, Label, Turn, Verdict, turns};
-use drift_judge::{Estimate, Feedback, FeedbackJudge, JudgeError, JudgeSettings};
+use drift_feedback::{Detector, Fast, Label, Turn, turns};
+use drift_judge::{Estimate, FeedbackJudge, JudgeError, JudgeSettings};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -156,12 +156,7 @@ fn asked<'a>(turns: &[Turn<'a>]) -> Vec<drift_judge::Turn<'a>> {
 
 /// A judge that is sure of NONE gives no side a chance.
 fn label(chat: &Chat, turn: &Turn, verdict: &drift_judge::Verdict) -> Label {
-    let said = match verdict.label {
-        Feedback::Dsat => Verdict::Dsat,
-        Feedback::Sat => Verdict::Sat,
-        Feedback::Both => Verdict::Both,
-        Feedback::None => Verdict::None,
-    };
+    let said = verdict.label;
     let p = verdict.confidence as f32;
     // half and half at confidence 0, and never on the other side of the threshold
     let chance = |is: bool| THRESHOLD + if is { p / 2.0 } else { -p / 2.0 };

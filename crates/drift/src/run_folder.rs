@@ -151,7 +151,7 @@ impl Stage {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             // What a killed process was writing.
-            if name.starts_with('.') && name.ends_with(files::TEMPORARY) {
+            if drift_chat::is_temporary(&name) || (name.starts_with('.') && name.ends_with(files::TEMPORARY)) {
                 fs_err::remove_file(&path)?;
             }
         }

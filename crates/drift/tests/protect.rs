@@ -33,6 +33,15 @@ fn a_log_that_cannot_be_read_leaves_what_was_found_before() {
 }
 
 #[test]
+fn what_a_killed_detection_was_writing_goes_with_the_next() {
+    let world = World::new();
+    std::fs::create_dir(world.path("found")).unwrap();
+    std::fs::write(world.path("found/.rows-a1B2c3.tmp"), "half").unwrap();
+    world.ok(&["detect", "chats.jsonl", "--out", "found"]);
+    assert!(!world.path("found/.rows-a1B2c3.tmp").exists() && world.path("found/labels.jsonl").exists());
+}
+
+#[test]
 fn a_column_that_no_record_has_is_an_error() {
     let world = World::new();
     std::fs::write(world.path("t.csv"), "who,text,no,out\nuser,hello,1,no\nassistant,hi,1,no\n").unwrap();

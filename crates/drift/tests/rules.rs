@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 const EDGES: [(&str, &[&str]); 9] = [
     ("drift-chat", &[]),
     ("drift-feedback", &["drift-chat"]),
-    ("drift-judge", &[]),
+    ("drift-judge", &["drift-feedback"]),
     ("drift-text", &[]),
     ("drift-eval", &[]),
     ("drift-kernels", &[]),

@@ -2,7 +2,8 @@
 
 use super::mock::{Act, Asked, Mock};
 use super::settings;
-use drift_judge::{Batch, Client, Feedback, FeedbackJudge, JudgeError, JudgeSettings, Progress, Turn, Verdict};
+use drift_feedback::Verdict as Feedback;
+use drift_judge::{Batch, Client, FeedbackJudge, JudgeError, JudgeSettings, Progress, Turn, Verdict};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -149,7 +149,15 @@ fn answer(policy: &Policy, prompts: &[Prompt], options: &Options, talk: &Talk) -
     let request = |prompt: &Prompt| -> Result<Request> {
         let message = Message { role: Role::User, content: prompt.text.clone() };
         let ids = policy.format.prompt_ids(&[message])?;
-        let max_new = (options.max_new as usize).min(policy.model.context().saturating_sub(ids.len()));
+        let context = policy.model.context();
+        if ids.len() >= context {
+            bail!(
+                "prompt {}: {} tokens, expected fewer than the model's context of {context}; hint: take another model",
+                prompt.id,
+                ids.len()
+            );
+        }
+        let max_new = (options.max_new as usize).min(context - ids.len());
         Ok(Request { prompt: ids, max_new, seed: seed(options.seed, &["simulated", &prompt.id]) })
     };
     let requests: Vec<Request> = prompts.iter().map(request).collect::<Result<_>>()?;

@@ -136,10 +136,10 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     count(&mut counts.noted, "unpaired", unpaired.len());
     counts.out = kept_cases.len();
     // Only now: a search that failed or was stopped leaves what an earlier one found.
+    labels.finish()?;
     stage.begin(&[])?;
     write_jsonl(&stage.path("cases.jsonl"), &kept_cases)?;
     write_jsonl(&stage.path("seed_pairs.jsonl"), &kept_pairs)?;
-    labels.finish()?;
     write_json(&stage.path("funnel.json"), &Account { funnel: &funnel, redacted: &redacted, read: &read })?;
     write_jsonl(&stage.path("unpaired.jsonl"), &unpaired)?;
     write_jsonl(&stage.path("set_aside.jsonl"), &set_aside)?;

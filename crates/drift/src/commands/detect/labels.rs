@@ -42,6 +42,9 @@ impl LabelArgs {
     /// `redact`: what is judged leaves the machine.
     pub fn load(&self, redact: bool, talk: &Talk) -> Result<Material> {
         let labels = Labels::read(&self.labels)?;
+        if labels.rows.is_empty() {
+            bail!("{}: no label with a verdict, expected some; hint: is the file empty?", self.labels[0].display());
+        }
         let mut joiner = Joiner::new(&labels);
         let key = privacy::random()?;
         let mut redaction = redact.then(|| Redaction::new(Redactor::default(), key));
