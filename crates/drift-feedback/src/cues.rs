@@ -162,7 +162,8 @@ pub(crate) const CUES: &[Cue] = &[
     },
     Cue {
         name: "opens_with_no",
-        rubric: "ignored",
+        // that something is wrong, not what: readers call it a revision or a factual error
+        rubric: "",
         place: Opening,
         dsat: 0.73,
         pattern: &[r"^\W*(?:no|nope|nah|wrong|incorrect|not)\b"],
@@ -203,7 +204,7 @@ pub(crate) const CUES: &[Cue] = &[
     },
     Cue {
         name: "plain_complaint",
-        rubric: "ignored",
+        rubric: "factual_error",
         place: Opening,
         dsat: 0.4,
         max_words: 25,

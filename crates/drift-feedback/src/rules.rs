@@ -212,23 +212,23 @@ fn texts<'a>(place: Place, turn: &Turn<'a>) -> Vec<(&'a str, Option<usize>)> {
 fn evidence(by: &str, dsat: bool, fired: &[Fired], signals: &[Signal], confidence: f32) -> Evidence {
     let weight = |cue: &Cue| if dsat { cue.dsat } else { cue.sat };
     let otherwise = if dsat { "revision" } else { "acknowledgment" };
-    let strongest = |own: bool, above: f32| {
-        let names = |fired: &&Fired| !fired.compiled.cue.rubric.is_empty() && weight(fired.compiled.cue) > above;
-        let cues = fired.iter().filter(|fired| fired.offset.is_some() == own).filter(names);
-        cues.max_by(|a, b| weight(a.compiled.cue).total_cmp(&weight(b.compiled.cue)))
+    let named = |fired: &&Fired| !fired.compiled.cue.rubric.is_empty();
+    let strongest = |own: bool, above: f32, allowed: fn(&&Fired) -> bool| {
+        let cues = fired.iter().filter(|fired| fired.offset.is_some() == own && weight(fired.compiled.cue) > above);
+        cues.filter(allowed).max_by(|a, b| weight(a.compiled.cue).total_cmp(&weight(b.compiled.cue)))
     };
-    let around = strongest(false, 0.0).map(|fired| (fired.compiled.cue.rubric, weight(fired.compiled.cue)));
+    let around = strongest(false, 0.0, named).map(|fired| (fired.compiled.cue.rubric, weight(fired.compiled.cue)));
     let related = signals
         .iter()
         .filter(|signal| signal.dsat > 0.0 && !signal.rubric.is_empty())
         .map(|signal| (signal.rubric, signal.dsat));
-    let rubric = match strongest(true, MENTION) {
+    let rubric = match strongest(true, MENTION, named) {
         Some(own) => own.compiled.cue.rubric,
         None => {
             around.into_iter().chain(related).max_by(|a, b| a.1.total_cmp(&b.1)).map_or(otherwise, |(rubric, _)| rubric)
         }
     };
-    let span = strongest(true, 0.0).and_then(|own| {
+    let span = strongest(true, 0.0, named).or_else(|| strongest(true, MENTION, |_| true)).and_then(|own| {
         let hit = own.compiled.pattern.find(own.text)?;
         own.offset.map(|offset| (offset + hit.start(), offset + hit.end()))
     });

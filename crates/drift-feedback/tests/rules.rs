@@ -40,7 +40,7 @@ fn plain_feedback_is_recognised() {
             "{turn}: {label:?}"
         );
     };
-    expect("No, that is wrong, it sums all of them", Some(REVISED), Verdict::Dsat, "ignored");
+    expect("No, that is wrong, it sums all of them", Some(REVISED), Verdict::Dsat, "factual_error");
     expect("it doesn't work, I get TypeError: unsupported operand", Some(REVISED), Verdict::Dsat, "factual_error");
     expect("make it shorter", Some("def total(numbers): return sum(numbers[::2])"), Verdict::Dsat, "style");
     expect("Thank you!", Some("You're welcome!"), Verdict::Sat, "gratitude");

@@ -62,6 +62,24 @@ fn eval_measures_a_detector_against_labels() {
 }
 
 #[test]
+fn options_that_a_detector_has_no_use_for_are_refused() {
+    let world = World::new();
+    let given = [
+        ("rules", "--trained", "x.bin"),
+        ("judge", "--target-precision", "0.9"),
+        ("fast", "--model", "model"),
+        ("fast", "--precision", "f32"),
+    ];
+    for (detector, option, value) in given {
+        let error = world.error(&["detect", "chats.jsonl", "--out", "out", "--detector", detector, option, value]);
+        assert!(
+            error.starts_with(&format!("error: {option}: given with --detector {detector}, expected with ")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_trained_fast_tier_depends_on_its_labels_alone() {
     let world = World::new();
     labelled(&world);

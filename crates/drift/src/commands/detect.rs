@@ -14,7 +14,8 @@ use crate::policy::chat_format;
 use crate::run_folder::run_root;
 use crate::stages::detect;
 use crate::talk::Talk;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -94,14 +95,32 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl DetectorArgs {
-    fn choice(&self, config: &crate::config::Config) -> Choice {
+    /// # Errors
+    /// An option that the detector has no use for.
+    fn choice(&self, config: &crate::config::Config) -> Result<Choice> {
         let mut choice = Choice::new(config);
         choice.tier = self.detector.unwrap_or(choice.tier);
+        let learnt = matches!(choice.tier, Tier::Fast | Tier::Deep);
+        let given = [
+            ("--trained", self.trained.is_some(), learnt, "fast and deep"),
+            ("--target-precision", self.target_precision.is_some(), learnt, "fast and deep"),
+            ("--model", self.model.is_some(), choice.tier == Tier::Deep, "deep"),
+            ("--precision", self.precision.is_some(), choice.tier == Tier::Deep, "deep"),
+        ];
+        for (option, is_given, is_of_use, detectors) in given {
+            if is_given && !is_of_use {
+                let tier =
+                    choice.tier.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default();
+                bail!(
+                    "{option}: given with --detector {tier}, expected with {detectors} alone; hint: leave out one of the two"
+                );
+            }
+        }
         choice.model = self.model.clone().or(choice.model);
         choice.trained = self.trained.clone().or(choice.trained);
         choice.precision = self.precision.unwrap_or(choice.precision);
         choice.target_precision = self.target_precision.unwrap_or(choice.target_precision);
-        choice
+        Ok(choice)
     }
 }
 
@@ -129,7 +148,7 @@ pub fn find(options: &Options, talk: &Talk) -> Result<PathBuf> {
     let (redact, redact_names, reader) = (!options.no_redact, options.redact_names, options.log.reader());
     let source = Source::Logs { files: options.logs.clone(), redact, redact_names, reader: reader.clone() };
     let root = run_root(out);
-    let detector = options.detector.choice(&config);
+    let detector = options.detector.choice(&config)?;
     config.detect.detector = detector.tier;
     config.detect.target_precision = detector.target_precision;
     let stage_config = json!({ "detect": config.detect, "redact": redact, "redact_names": redact_names,

@@ -96,7 +96,7 @@ struct Error {
 
 pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     let config = options.settings.load()?;
-    let choice = options.detector.choice(&config);
+    let choice = options.detector.choice(&config)?;
     if let Some(file) = &options.errors_file {
         options.labels.spare(file)?;
     }
