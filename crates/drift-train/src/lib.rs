@@ -4,7 +4,7 @@
 //! [`config`] what was asked for, [`examples`] which rows fit and in which order, [`score`] their
 //! log-probs, [`reference`] the same under the starting weights and kept on disk, [`loss`] and
 //! [`optim`] and [`schedule`] the step, [`metrics`] what is said about it, [`state`] how it survives
-//! being killed.
+//! being killed. [`theory`] measures, apart from training, what pairs have to teach.
 
 pub mod config;
 pub mod error;
@@ -16,6 +16,7 @@ pub mod reference;
 pub mod schedule;
 pub mod score;
 pub mod state;
+pub mod theory;
 pub mod trainer;
 
 pub use config::TrainConfig;

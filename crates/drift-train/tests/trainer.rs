@@ -10,6 +10,7 @@ use drift_train::loss::{Objective, PairLogps, PairLoss};
 use drift_train::metrics::{PairRecord, StepMetrics};
 use drift_train::optim::{OptimizerKind, norm};
 use drift_train::score::{Score, score};
+use drift_train::theory::signals;
 use drift_train::{Event, Example, Outcome, Report, train};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -478,4 +479,43 @@ fn a_step_that_is_not_finite_is_refused() {
     config.schedule.learning_rate = 1e30;
     let line = failure(dir.path(), &config, examples(9));
     assert!(line.starts_with("step "), "{line}");
+}
+
+/// With the sigmoid loss, no NLL and one pair a step, the step's gradient is -beta sigma(-s) d.
+#[test]
+fn a_pairs_signal_is_its_gradient_taken_apart() {
+    let pairs = examples(6);
+    let mut one_by_one = recipe();
+    one_by_one.objective = Objective { loss: PairLoss::Sigmoid, beta: 0.3, rpo_alpha: 0.0 };
+    one_by_one.batch_size = 1;
+    one_by_one.max_grad_norm = f64::INFINITY;
+    let first = run(&one_by_one, pairs.clone());
+    let (start, reference) = (model(), scores(&model(), &pairs, 64));
+    let go_on = &mut || ControlFlow::Continue(());
+
+    let before = signals(&start, &pairs, &[], 0.3, usize::MAX, go_on).unwrap();
+    assert!(before.pairs.iter().all(|pair| pair.margin == 0.0 && pair.sigma == 0.5));
+    let step = &first.steps[0];
+    let of_step = before.pairs.iter().find(|pair| pair.id == step.pairs[0].id).unwrap();
+    assert!((of_step.gradient / step.metrics.grad_norm - 1.0).abs() < 1e-5, "{of_step:?}, {}", step.metrics.grad_norm);
+
+    // The reference is where training began; the gradient of a whole batch is the mean of its pairs'.
+    let after = signals(&first.model, &pairs, &reference, 0.3, 0, go_on).unwrap();
+    let batch = TrainConfig { batch_size: 6, ..one_by_one };
+    let whole = run(&batch, pairs.clone());
+    assert!((before.mean_gradient / whole.steps[0].metrics.grad_norm - 1.0).abs() < 1e-4);
+    let moved = scores(&first.model, &pairs, 64);
+    for ((pair, now), base) in after.pairs.iter().zip(moved).zip(reference) {
+        let margin = 0.3 * ((now.chosen_logp - base.chosen_logp) - (now.rejected_logp - base.rejected_logp));
+        assert!((pair.margin - margin).abs() < 1e-5 && margin != 0.0, "{pair:?}, {margin}");
+    }
+    // Lemma 1 holds of the sample itself, whatever tau.
+    let mean = after.pairs.iter().map(|pair| pair.gradient).sum::<f64>() / 6.0;
+    for tau in [0.1, 0.3, 0.45, 0.5] {
+        let bound = after.lemma(0.3, tau).bound;
+        assert!(bound <= mean * (1.0 + 1e-9), "{tau}: {bound}, {mean}");
+    }
+    assert!(
+        after.mean_gradient <= mean && signals(&start, &pairs, &[], 0.3, 0, &mut || ControlFlow::Break(())).is_none()
+    );
 }
