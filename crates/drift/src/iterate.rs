@@ -12,7 +12,7 @@ use crate::report;
 use crate::run_folder::{Manifest, RunFolder, Stage};
 use crate::stages::evaluate::{self, Eval, HeldOut, Kind};
 use crate::stages::sample::{self, Candidate};
-use crate::stages::{detect, pair, train};
+use crate::stages::{detect, pair, theory, train};
 use crate::talk::Talk;
 use anyhow::{Context, Result, bail};
 use drift_chat::{Case, Pair, Split};
@@ -71,7 +71,9 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
         let name = format!("iter-{k}");
         let candidates = run.sample(&name, k, &policy, &found)?;
         let pairs = run.pair(&name, &candidates, &found)?;
-        policy = run.train(&name, &policy, &pairs, config.train.epochs)?;
+        let before = policy;
+        policy = run.train(&name, &before, &pairs, config.train.epochs)?;
+        run.theory(&name, [&before, &policy], &pairs)?;
         evals.extend(run.evaluate(&name, &policy, &yardstick)?);
     }
     let report = report::write(run.folder.root())?;
@@ -282,6 +284,26 @@ impl Run<'_> {
         })?;
         let path = self.at(&at).join(train::CHECKPOINT);
         Ok(Weights { path, hash: manifest.outputs[train::CHECKPOINT].clone() })
+    }
+
+    /// What the pairs had to teach before and after training on them.
+    fn theory(&self, name: &str, [before, after]: [&Weights; 2], pairs: &Rows<Pair>) -> Result<()> {
+        let (config, train, precision) = (self.config, &self.config.train, self.config.train_precision());
+        if train.theory_pairs == 0 {
+            return Ok(());
+        }
+        let stage_config = json!({
+            "sample": train.theory_pairs, "precision": precision, "beta": train.beta, "seed": config.seed,
+            "max_prompt_length": train.max_prompt_length, "max_length": train.max_length,
+        });
+        let inputs = [("before", &*before.hash), ("after", &*after.hash), ("pairs", &*pairs.hash)];
+        self.stage(&format!("{name}/theory"), stage_config, &inputs, |stage| {
+            let open = |weights: &Weights| Policy::load(&weights.path, precision);
+            let (before, after): (&dyn Fn() -> _, &dyn Fn() -> _) = (&|| open(before), &|| open(after));
+            let (pairs, sample, seed) = (&pairs.rows[..], train.theory_pairs, config.seed);
+            theory::run(stage, &theory::Job { pairs, before, after, train, precision, sample, seed }, self.talk)
+        })?;
+        Ok(())
     }
 
     fn evaluate(&self, name: &str, policy: &Weights, yardstick: &Rows<HeldOut>) -> Result<Option<(String, Eval)>> {

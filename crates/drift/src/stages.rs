@@ -5,4 +5,5 @@ pub mod detect;
 pub mod evaluate;
 pub mod pair;
 pub mod sample;
+pub mod theory;
 pub mod train;

@@ -23,7 +23,8 @@ fn a_run_makes_the_folder_and_a_second_call_changes_nothing() {
 
     // Every stage has a complete manifest, and nothing unfinished is left.
     let stages = ["detect", "held-out/sample", "held-out/pair", "held-out/score", "warm/train", "warm/evaluate"];
-    let iterations = [1, 2].map(|k| ["sample", "pair", "train", "evaluate"].map(|stage| format!("iter-{k}/{stage}")));
+    let iterations =
+        [1, 2].map(|k| ["sample", "pair", "train", "theory", "evaluate"].map(|stage| format!("iter-{k}/{stage}")));
     for stage in stages.iter().map(|s| s.to_string()).chain(iterations.into_iter().flatten()) {
         let dir = world.path("run").join(&stage);
         let manifest = json(&dir.join("manifest.json"));
@@ -63,7 +64,7 @@ fn a_run_makes_the_folder_and_a_second_call_changes_nothing() {
     let before = written("run/iter-2/train/checkpoint/model.safetensors");
     let output = world.drift().args(["--verbose", "run", config.to_str().unwrap()]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(stderr.matches(": as before, ").count(), 14, "{stderr}");
+    assert_eq!(stderr.matches(": as before, ").count(), 16, "{stderr}");
     assert_eq!(written("run/iter-2/train/checkpoint/model.safetensors"), before);
 
     // Another beta trains and evaluates anew, and samples anew where the policy is another one.

@@ -346,6 +346,8 @@ pub struct Train {
     /// Steps between two points to resume from.
     #[serde(deserialize_with = "range::at_least_one")]
     pub save_every: usize,
+    /// Pairs of each iteration whose gradients are measured one by one, before and after; 0: none.
+    pub theory_pairs: usize,
 }
 
 impl Default for Train {
@@ -368,6 +370,7 @@ impl Default for Train {
             precision: None,
             memory_gb: None,
             save_every: 50,
+            theory_pairs: 8,
         }
     }
 }

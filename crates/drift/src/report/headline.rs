@@ -162,6 +162,7 @@ mod tests {
             held_out_shifts: Shifts::default(),
             lengths: None,
             metrics: None,
+            theory: None,
             eval: Some(Eval::read(&eval)),
             chosen_shift: None,
             rejected_shift: None,

@@ -33,8 +33,13 @@ pub fn write(run_dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn render(report: &model::Report) -> anyhow::Result<String> {
-    let script =
-        concat!(include_str!("dom.js"), include_str!("chart.js"), include_str!("reader.js"), include_str!("page.js"));
+    let script = concat!(
+        include_str!("dom.js"),
+        include_str!("chart.js"),
+        include_str!("reader.js"),
+        include_str!("theory.js"),
+        include_str!("page.js")
+    );
     let headline: String = report.headline.iter().map(|sentence| format!("<p>{}</p>", escape(sentence))).collect();
     let parts = [
         ("{{name}}", escape(&report.name)),

@@ -8,6 +8,7 @@ use super::funnel::{self, Flow};
 use super::headline::headline;
 use super::numbers::{Eval, Lengths, Metrics};
 use super::read::{Folder, setting, string};
+use crate::stages::theory::Theory;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -107,6 +108,7 @@ pub struct Stage {
     pub lengths: Option<Lengths>,
     pub metrics: Option<Metrics>,
     pub eval: Option<Eval>,
+    pub theory: Option<Theory>,
     /// Of the held-out pairs, against the base model.
     pub held_out_shifts: Shifts,
     /// How far the log-probs of training answers lie from the reference's at the end, in nats.
@@ -138,7 +140,7 @@ impl Report {
                 .map(str::to_owned)
                 .into();
         for k in 1..=iterations {
-            paths.extend(["sample", "pair", "train", "evaluate"].map(|step| format!("iter-{k}/{step}")));
+            paths.extend(["sample", "pair", "train", "theory", "evaluate"].map(|step| format!("iter-{k}/{step}")));
         }
         let mut steps: Vec<Step> = paths.into_iter().map(|path| Step::read(folder, path)).collect();
         let settings = Settings::find(&config, &steps);
@@ -197,10 +199,12 @@ fn find<'a>(steps: &'a [Step], path: &str) -> Option<&'a Step> {
 fn drop_pointless(steps: &mut Vec<Step>, config: &Value, cases: &Cases) {
     let detected = steps[0].state == State::Done;
     let nothing_held_out = detected && cases.held_out + cases.seeds_held_out == 0;
+    let no_theory = config.pointer("/train/theory_pairs").and_then(Value::as_u64) == Some(0);
     let no_warm_start = config.pointer("/warm/epochs").and_then(Value::as_u64) == Some(0)
         || detected && cases.seeds == cases.seeds_held_out;
     steps.retain(|step| {
         let pointless = nothing_held_out && (step.path.starts_with("held-out") || step.path.ends_with("evaluate"))
+            || no_theory && step.path.ends_with("theory")
             || no_warm_start && step.path.starts_with(WARM);
         step.state != State::Absent || !pointless
     });
@@ -255,6 +259,15 @@ impl Stage {
             chosen_shift: shift("rewards/chosen"),
             rejected_shift: shift("rewards/rejected"),
             eval: folder.json(&format!("{root}/evaluate/eval.json")).map(|eval| Eval::read(&eval)),
+            theory: folder.json(&format!("{root}/theory/theory.json")).and_then(|theory| {
+                let theory = serde_json::from_value(theory).ok();
+                if theory.is_none() {
+                    folder
+                        .notes
+                        .push(format!("{root}/theory/theory.json holds something else than the theory's quantities."));
+                }
+                theory
+            }),
             held_out_shifts: answers.read_verdicts(folder, label, &format!("{root}/evaluate/pairs.jsonl")),
             metrics,
         }
@@ -279,6 +292,7 @@ fn note_missing_files(folder: &mut Folder, steps: &[Step]) {
             Some("detect") => &["manifest.json", "cases.jsonl", "seed_pairs.jsonl"],
             Some("sample") => &["manifest.json", "candidates.jsonl"],
             Some("train") => &["manifest.json", "metrics.jsonl"],
+            Some("theory") => &["manifest.json", "theory.json"],
             Some("evaluate") => &["manifest.json", "eval.json", "pairs.jsonl"],
             _ => &["manifest.json", "pairs.jsonl"],
         };

@@ -187,6 +187,7 @@ put("notes", notes());
 put("funnel", funnel());
 put("iterations", iterations());
 put("training", training());
+put("theory", theory());
 put("cases", caseReader(report.cases));
 put("settings", settingsTables());
 

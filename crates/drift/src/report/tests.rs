@@ -51,6 +51,12 @@ fn small_run(root: &Path) {
     let eval =
         json!({"pairs": 1, "accuracy": 1.0, "accuracy_low": 0.2, "accuracy_high": 1.0, "margin": 0.4, "by": fresh});
     put(root, "iter-1/evaluate/eval.json", &[eval]);
+    let side = |sigma: f64| {
+        json!({"sigma": sigma, "contrast": 40.0, "gradient": 2.0, "mean_gradient": 1.0, "chosen_logp": -9.0,
+        "rejected_logp": -20.5, "lemma": [{"tau": 0.5, "p0": 1.0, "delta": 40.0, "bound": 2.0}]})
+    };
+    let theory = json!({"beta": 0.1, "pairs": 1, "of": 1, "before": side(0.5), "after": side(0.25)});
+    put(root, "iter-1/theory/theory.json", &[theory]);
     let logps = json!({"case": "c2", "margin": 0.4, "chosen_logp": -9.0, "base_chosen_logp": -8.0, "rejected_logp": -9.0,
         "base_rejected_logp": -4.0});
     put(root, "iter-1/evaluate/pairs.jsonl", &[logps]);
@@ -101,6 +107,7 @@ fn a_small_run_is_told_in_full() {
     assert_eq!(at("/stages/1/eval/accuracy/low"), json!(0.2));
     assert_eq!(at("/stages/1/eval/margin/low"), Value::Null);
     assert_eq!(at("/stages/1/eval/parts/0/0"), json!("fresh answer"));
+    assert_eq!(at("/stages/1/theory/after/sigma"), json!(0.25));
     assert_eq!(at("/provenance"), json!([["command", "drift run"], ["model.hash", "ab"]]));
 
     // First the case of training, then the held-out one, then seed pairs.
@@ -115,7 +122,7 @@ fn a_small_run_is_told_in_full() {
         "Of 5 chats, 2 dissatisfied cases (1 held out) and 2 seed pairs were kept; pairs to train on: 1 (iteration 1).",
         "fell by 1.00 nats against the base model, that of a rejected one fell by 5.00 nats",
         "In iteration 1, 1 of 2 guided answers (50.0\u{a0}%, 95",
-        "not complete yet: held-out/sample, held-out/pair, warm/train, warm/evaluate, iter-1/train, iter-1/evaluate.",
+        "not complete yet: held-out/sample, held-out/pair, warm/train, warm/evaluate, iter-1/train, iter-1/theory, iter-1/evaluate.",
     ] {
         assert!(page.contains(sentence), "{sentence:?} is not in {}", data["headline"]);
     }
@@ -133,6 +140,7 @@ fn missing_and_broken_files_are_said_never_fatal() {
         "iter-1/pair/manifest.json",
         "iter-1/pair/pairs.jsonl",
         "iter-1/train/metrics.jsonl",
+        "iter-1/theory/theory.json",
         "iter-1/evaluate/eval.json",
         "iter-1/evaluate/pairs.jsonl",
         "run.json",
@@ -175,7 +183,7 @@ fn steps_that_cannot_come_are_not_waited_for() {
     put(dir.path(), "detect/seed_pairs.jsonl", &[]);
     let data = data(&page_of(dir.path()));
     let paths: Vec<&str> = data["steps"].as_array().unwrap().iter().filter_map(|step| step["path"].as_str()).collect();
-    assert_eq!(paths, ["detect", "iter-1/sample", "iter-1/pair", "iter-1/train"]);
+    assert_eq!(paths, ["detect", "iter-1/sample", "iter-1/pair", "iter-1/train", "iter-1/theory"]);
 }
 
 /// A probe that found copies alone is the copy rate of an iteration that was sampled unguided.
