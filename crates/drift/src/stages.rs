@@ -4,5 +4,6 @@
 pub mod detect;
 pub mod evaluate;
 pub mod pair;
+pub mod rank;
 pub mod sample;
 pub mod train;

@@ -2,6 +2,7 @@
 //! shows them all, and a test holds the two together.
 
 use crate::detectors::Tier;
+use crate::method::Name;
 use drift_chat::{Columns, Format, Scale};
 use drift_feedback::decision::TARGET_PRECISION;
 use serde::de::Error as _;
@@ -163,6 +164,63 @@ pub struct Warm {
 impl Default for Warm {
     fn default() -> Warm {
         Warm { epochs: 3 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rank {
+    /// The guided answer is the better one.
+    Guided,
+    /// A program scores them.
+    Command,
+    /// A probe on the policy's hidden states, trained on the log's own labels, foresees the user's verdict.
+    Probe,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Method {
+    /// `drift`, `drift-unguided`, `spin`, `iterdpo`, `kto`, `sft` or `warm`; docs/methods.md has the table.
+    pub name: Name,
+    /// Of `spin`: from the second iteration on, the pairs of the one before are trained on too.
+    pub mix_previous: bool,
+    /// Of `iterdpo`, which of two fresh answers is the better one: `guided`, `command` or `probe`.
+    pub rank: Rank,
+    /// The program of `rank = "command"` and its arguments.
+    pub command: Vec<String>,
+    /// Seconds that it may take for all answers of an iteration.
+    #[serde(deserialize_with = "range::above_zero")]
+    pub command_timeout_s: f64,
+    /// Of `kto`: how much a satisfying answer counts, and one that a user disliked.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub desirable_weight: f64,
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub undesirable_weight: f64,
+    /// By iteration, the last one holds on; empty: `train.learning_rate`.
+    #[serde(deserialize_with = "range::each_above_zero")]
+    pub learning_rates: Vec<f64>,
+    /// The same; empty: `train.beta`.
+    #[serde(deserialize_with = "range::each_above_zero")]
+    pub betas: Vec<f64>,
+    /// Iterations without a better result on the held-out pairs after which no other is begun; 0: all are done.
+    pub stop_after: usize,
+}
+
+impl Default for Method {
+    fn default() -> Method {
+        Method {
+            name: Name::Drift,
+            mix_previous: true,
+            rank: Rank::Guided,
+            command: Vec::new(),
+            command_timeout_s: 600.0,
+            desirable_weight: 1.0,
+            undesirable_weight: 1.0,
+            learning_rates: Vec::new(),
+            betas: Vec::new(),
+            stop_after: 0,
+        }
     }
 }
 
@@ -396,6 +454,14 @@ mod range {
 
     pub fn above_zero<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
         number(input, "a number above 0", |v| v > 0.0 && v.is_finite())
+    }
+
+    pub fn each_above_zero<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<f64>, D::Error> {
+        let values = Vec::<f64>::deserialize(input)?;
+        match values.iter().find(|v| !(**v > 0.0 && v.is_finite())) {
+            None => Ok(values),
+            Some(value) => Err(D::Error::custom(format!("{value}, expected numbers above 0"))),
+        }
     }
 
     pub fn at_least_zero<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
