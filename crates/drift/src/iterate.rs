@@ -5,7 +5,7 @@ use crate::cli::model_path;
 use crate::config::sections::{Rank, Train};
 use crate::config::{Config, Source};
 use crate::detectors::{Choice, Tier};
-use crate::files::{hash_path, read_json, read_jsonl, write, write_json};
+use crate::files::{hash_file, hash_path, read_json, read_jsonl, write, write_json};
 use crate::interrupt;
 use crate::method::{Loss, Name, Prompts, Recipe, Side};
 use crate::policy::{Policy, chat_format};
@@ -24,7 +24,7 @@ use drift_feedback::Unpaired;
 use drift_text::ChatFormat;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a run ends with.
 #[derive(Debug)]
@@ -362,11 +362,18 @@ impl Run<'_> {
         let config = self.config;
         let (method, max_prompt, seed) = (&config.method, config.train.max_prompt_length, config.seed);
         let at = format!("{name}/rank");
+        // Whatever the command names may be what scores.
+        let files = method.command.iter().filter(|word| Path::new(word).is_file());
+        let files: Vec<(&str, String)> =
+            files.map(|word| Ok((word.as_str(), hash_file(Path::new(word))?))).collect::<Result<_>>()?;
         let mut inputs = vec![("candidates", &*candidates.hash), ("cases", &*found.cases_hash)];
         let mut stage_config = json!({ "rank": method.rank });
         match method.rank {
             Rank::Guided => {}
-            Rank::Command => stage_config["command"] = json!(method.command),
+            Rank::Command => {
+                stage_config["command"] = json!(method.command);
+                inputs.extend(files.iter().map(|(word, hash)| (*word, hash.as_str())));
+            }
             Rank::Probe => {
                 stage_config["precision"] = json!(config.precision);
                 stage_config["max_prompt_length"] = max_prompt.into();

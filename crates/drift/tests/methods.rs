@@ -101,15 +101,10 @@ mod command {
     use super::*;
 
     /// Writes a shell script that ranks, and the config that asks it.
-    fn world(script: &str, more: &str) -> World {
-        let world = World::new();
+    fn ask(world: &World, script: &str, more: &str) {
         std::fs::write(world.path("rank.sh"), script).unwrap();
-        world.config(
-            "run.toml",
-            "run",
-            &format!("guided = \"never\"\n[method]\nname = \"iterdpo\"\nrank = \"command\"\ncommand = [\"sh\", \"rank.sh\"]\n{more}"),
-        );
-        world
+        let method = "name = \"iterdpo\"\nrank = \"command\"\ncommand = [\"sh\", \"rank.sh\"]";
+        world.config("run.toml", "run", &format!("guided = \"never\"\n[method]\n{method}\n{more}"));
     }
 
     /// Of each question its id: the first quoted string behind `"id":`, whatever stands before it.
@@ -122,7 +117,8 @@ mod command {
             "{ID} | while read id; do case $id in [0-7]*) s='[1, 1]';; *) s='[0, 0.5]';; esac; \
              echo \"{{\\\"id\\\": \\\"$id\\\", \\\"scores\\\": $s}}\"; done | sort -r"
         );
-        let world = world(&script, "");
+        let world = World::new();
+        ask(&world, &script, "");
         world.ok(&["run", "run.toml"]);
         let dir = world.path("run");
         let fresh = rows(&dir.join("iter-1/sample/candidates.jsonl"));
@@ -152,15 +148,16 @@ mod command {
             ("cat > /dev/null; sleep 60", "command_timeout_s = 0.2".to_string()),
             ("cat > /dev/null; echo '{\"id\": \"a\", \"scores\": [1]}'", "".to_string()),
         ];
+        let world = World::new();
         let mut lines = Vec::new();
         for (script, more) in bad {
-            let line = world(script, &more).error(&["run", "run.toml"]);
+            ask(&world, script, &more);
+            let line = world.error(&["run", "run.toml"]);
             assert!(!line.contains("secret"), "{line}");
             lines.push(line);
         }
-        let world = World::new();
-        let more = "[method]\nname = \"iterdpo\"\nrank = \"command\"\ncommand = [\"./no-such-program\"]";
-        world.config("run.toml", "run", more);
+        let config = std::fs::read_to_string(world.path("run.toml")).unwrap();
+        std::fs::write(world.path("run.toml"), config.replace("[\"sh\", ", "[\"./no-such-program\", ")).unwrap();
         lines.push(world.error(&["run", "run.toml"]));
         insta::assert_snapshot!(lines.join("\n"));
     }
@@ -173,13 +170,15 @@ fn a_method_without_its_material_says_so() {
         common::chats(60).lines().filter(|line| !line.contains("perfect")).map(|l| format!("{l}\n")).collect();
     std::fs::write(world.path("chats.jsonl"), thankless).unwrap();
     let mut lines = Vec::new();
-    let guided_off = "near_copy = 0.000001\nguided = \"always\"\n[method]\nname = \"iterdpo\"";
+    // An instruction that leaves no guided prompt room.
+    let too_long = "too long ".repeat(100);
+    let unguided = format!("guided = \"always\"\ninstruction = \"{too_long}\"\n[method]\nname = \"iterdpo\"");
     for (name, more) in [
         ("spin", "[method]\nname = \"spin\""),
         ("sft", "[method]\nname = \"sft\""),
         ("warm", "[method]\nname = \"warm\""),
         ("probe", "[method]\nname = \"iterdpo\"\nrank = \"probe\""),
-        ("iterdpo", guided_off),
+        ("iterdpo", &*unguided),
     ] {
         world.config(&format!("{name}.toml"), name, more);
         lines.push(world.error(&["run", &format!("{name}.toml")]));

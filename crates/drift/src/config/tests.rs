@@ -144,6 +144,8 @@ fn every_key_is_read() {
         ("redact", "redact, redact_names, reader }"),
         ("redact_names", "redact, redact_names, reader }"),
         ("seed_pairs", "Cases { files, seed_pairs }"),
+        ("learning_rates", "self.learning_rates"),
+        ("betas", "self.betas"),
         ("input_price", "self.input_price"),
         ("output_price", "self.output_price"),
     ];

@@ -155,7 +155,7 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     count(&mut counts.dropped, "case_not_in_subset", before.0 - kept_cases.len());
     count(&mut counts.dropped, "seed_pair_not_in_subset", before.1 - kept_pairs.len());
     count(&mut counts.noted, "seed_pairs", kept_pairs.len());
-    count(&mut counts.dropped, "unpaired_not_in_subset", before.2 - kept_unpaired.len());
+    count(&mut counts.noted, "unpaired_not_in_subset", before.2 - kept_unpaired.len());
     count(&mut counts.noted, "unpaired", kept_unpaired.len());
     count(&mut counts.noted, "satisfied", kept_satisfied.len());
     counts.out = kept_cases.len();
@@ -464,7 +464,7 @@ impl Job<'_> {
         for row in unpaired {
             match row {
                 Ok(row) => found.unpaired.push(row),
-                Err(reason) => found.counts.drop(&format!("unpaired_{reason}")),
+                Err(reason) => found.counts.note(&format!("unpaired_{reason}")),
             }
         }
         Ok(())
