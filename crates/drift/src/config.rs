@@ -6,9 +6,10 @@
 
 pub mod sections;
 
+use crate::simulated::Suite;
 use drift_chat::LogReader;
 use drift_judge::JudgeSettings;
-use sections::{Cases, Detect, Logs, Loss, Model, Precision, Run, Sample, Train, Warm};
+use sections::{Cases, Detect, Evaluate, Gate, Logs, Loss, Model, Precision, Run, Sample, Train, Warm};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,8 @@ pub struct File {
     pub warm: Warm,
     pub sample: Sample,
     pub train: Train,
+    pub evaluate: Evaluate,
+    pub gate: Gate,
 }
 
 /// Where the dissatisfaction comes from.
@@ -52,6 +55,8 @@ pub struct Config {
     pub warm: Warm,
     pub sample: Sample,
     pub train: Train,
+    pub evaluate: Evaluate,
+    pub gate: Gate,
 }
 
 /// One line: file, line and column where they are known, what came, what was expected, a hint.
@@ -93,7 +98,7 @@ impl Config {
 impl File {
     /// What no single key shows: contradictions between keys. The error is `keys: what; hint`.
     pub fn check(self, base: &Path) -> Result<Config, String> {
-        let File { run, model, logs, cases, detect, judge, warm, sample, train } = self;
+        let File { run, model, logs, cases, detect, judge, warm, sample, train, evaluate, gate } = self;
         let resolve = |paths: Vec<PathBuf>| paths.into_iter().map(|path| base.join(path)).collect::<Vec<_>>();
         let source = match (logs.files.is_empty(), cases.files.is_empty()) {
             (false, true) if cases.seed_pairs.is_empty() => {
@@ -147,6 +152,12 @@ impl File {
                 "train.iterations and warm.epochs: both 0, so nothing would be trained; hint: iterations = 2".into()
             );
         }
+        let (kinds, seed) = (evaluate.kinds.clone(), run.seed);
+        for (key, split, n) in [("evaluate", evaluate.split, evaluate.simulated), ("gate", gate.split, gate.simulated)]
+        {
+            let suite = Suite { split, n, kinds: kinds.clone(), seed };
+            suite.prompts().map_err(|error| format!("{key}.simulated: {error}"))?;
+        }
         let detect = Detect { trained: detect.trained.map(|path| base.join(path)), ..detect };
         judge.check().map_err(|error| error.to_string())?;
         let file = |path: Option<PathBuf>| path.map(|path| base.join(path));
@@ -163,6 +174,8 @@ impl File {
             warm,
             sample,
             train,
+            evaluate,
+            gate,
         })
     }
 }
@@ -206,6 +219,8 @@ impl Config {
             warm: self.warm.clone(),
             sample: self.sample.clone(),
             train: self.train.clone(),
+            evaluate: self.evaluate.clone(),
+            gate: self.gate.clone(),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The whole loop on a page: detect, put pairs aside, warm start, then sample, pair, train and evaluate
 //! as often as asked, then the report. An iteration is a loop variable.
 
+mod simulated;
+
+pub use simulated::Satisfied;
+
 use crate::cli::model_path;
 use crate::config::sections::{Guided, Sample};
 use crate::config::{Config, Source};
@@ -19,6 +23,7 @@ use drift_chat::{Case, Pair, Split};
 use drift_text::ChatFormat;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use simulated::{Promoted, Users};
 use std::path::PathBuf;
 
 /// What a run ends with.
@@ -26,8 +31,11 @@ use std::path::PathBuf;
 pub struct Summary {
     /// Of each trained model, by the name of its folder: `warm`, `iter-1` …
     pub evals: Vec<(String, Eval)>,
-    /// The last checkpoint.
+    /// Of simulated users, the base model first; empty where none were asked.
+    pub satisfied: Vec<Satisfied>,
+    /// The last checkpoint, or with a gate the last that it let through; with its name.
     pub model: PathBuf,
+    pub name: String,
     pub report: PathBuf,
 }
 
@@ -59,13 +67,17 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
     }
     let yardstick = run.put_aside(&found)?;
 
-    let mut evals = Vec::new();
+    let (mut evals, mut satisfied) = (Vec::new(), Vec::new());
+    let users = Users::start(&run, &mut satisfied)?;
+    let mut promoted = Promoted::start(&run)?;
     let mut policy = base;
     if config.warm.epochs > 0 && found.seed_pairs.rows.is_empty() {
         talk.warn("warm start: left out, there is no seed pair");
     } else if config.warm.epochs > 0 {
         policy = run.train("warm", &policy, &found.seed_pairs, config.warm.epochs)?;
         evals.extend(run.evaluate("warm", &policy, &yardstick)?);
+        users.judge(&run, "warm", &policy, &mut satisfied)?;
+        policy = promoted.next(&run, "warm", policy)?;
     }
     for k in 1..=config.train.iterations {
         let name = format!("iter-{k}");
@@ -73,9 +85,12 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
         let pairs = run.pair(&name, &candidates, &found)?;
         policy = run.train(&name, &policy, &pairs, config.train.epochs)?;
         evals.extend(run.evaluate(&name, &policy, &yardstick)?);
+        users.judge(&run, &name, &policy, &mut satisfied)?;
+        policy = promoted.next(&run, &name, policy)?;
     }
+    promoted.write(&run)?;
     let report = report::write(run.folder.root())?;
-    Ok(Summary { evals, model: policy.path, report })
+    Ok(Summary { evals, satisfied, model: promoted.model.path, name: promoted.name, report })
 }
 
 /// A model on disk.

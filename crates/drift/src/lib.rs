@@ -25,6 +25,7 @@ pub mod report;
 pub mod review;
 pub mod run_folder;
 pub mod seeds;
+pub mod simulated;
 pub mod stages;
 pub mod talk;
 pub mod tensorboard;

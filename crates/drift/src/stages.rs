@@ -3,6 +3,8 @@
 
 pub mod detect;
 pub mod evaluate;
+pub mod gate;
 pub mod pair;
 pub mod sample;
+pub mod satisfaction;
 pub mod train;

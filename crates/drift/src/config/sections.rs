@@ -3,6 +3,8 @@
 
 use crate::detectors::Tier;
 use drift_chat::{Columns, Format, Scale};
+use drift_eval::gate::Limits;
+use drift_eval::simulated::Split;
 use drift_feedback::decision::TARGET_PRECISION;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -382,6 +384,59 @@ impl Train {
             "beta": self.beta, "loss": self.loss, "label_smoothing": self.label_smoothing, "rpo_alpha": self.rpo_alpha,
             "max_length": self.max_length, "max_prompt_length": self.max_prompt_length,
         })
+    }
+}
+
+/// Simulated users' prompts, put to the base model and to every trained one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluate {
+    /// Prompts; 0: none.
+    pub simulated: usize,
+    /// `train`, `dev` or `test`: no template is in two of them.
+    pub split: Split,
+    /// Tokens of an answer at most.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub max_new_tokens: usize,
+    /// Kinds of requirement, `all`, or a named set of docs/evaluation.md.
+    pub kinds: Vec<String>,
+}
+
+impl Default for Evaluate {
+    fn default() -> Evaluate {
+        Evaluate { simulated: 0, split: Split::Test, max_new_tokens: 256, kinds: vec!["sometimes".into()] }
+    }
+}
+
+/// A trained model becomes the run's model only if it is measurably better than the one before. Of `[evaluate]`, the
+/// kinds and the length of answers hold here too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gate {
+    /// Prompts; 0: no gate, the last model is the run's.
+    pub simulated: usize,
+    pub split: Split,
+    /// The interval of the difference in satisfaction must lie above this share.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub margin: f64,
+    /// Guard: change of the words an answer, as a share.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub length: f64,
+    /// Guard: rise of repetition.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub repetition: f64,
+    /// Guard: rise of the share of refusals.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub refusal: f64,
+    /// Guard: fall of satisfaction on kinds that training never saw.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub transfer: f64,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        let Limits { margin, length, repetition, refusal, transfer } = Limits::default();
+        Gate { simulated: 0, split: Split::Dev, margin, length, repetition, refusal, transfer }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::cases::{Answers, Cases, Clip, Sampled, Shifts};
 use super::funnel::{self, Flow};
 use super::headline::headline;
-use super::numbers::{Eval, Lengths, Metrics};
+use super::numbers::{Eval, Lengths, Metrics, Satisfaction};
 use super::read::{Folder, setting, string};
 
 #[derive(Debug, Serialize)]
@@ -19,6 +19,8 @@ pub struct Report {
     pub funnel: Vec<Flow>,
     /// The warm start, then the iterations.
     pub stages: Vec<Stage>,
+    /// Simulated users: of the base model, then of the stages that asked them.
+    pub satisfaction: Vec<Satisfaction>,
     pub cases: Cases,
     pub settings: Settings,
     /// `run.json`, flattened to (key, value).
@@ -140,6 +142,16 @@ impl Report {
         for k in 1..=iterations {
             paths.extend(["sample", "pair", "train", "evaluate"].map(|step| format!("iter-{k}/{step}")));
         }
+        let models = std::iter::once("base".to_owned()).chain([WARM.to_owned()]);
+        for model in models.chain((1..=iterations).map(|k| format!("iter-{k}"))) {
+            for (step, section) in [("satisfaction", "evaluate"), ("gate", "gate")] {
+                let path = format!("{model}/{step}");
+                let planned = config.get(section).and_then(|section| setting(section, "simulated"));
+                if planned.is_some_and(|n| n > 0.0) || folder.has(&path) {
+                    paths.push(path);
+                }
+            }
+        }
         let mut steps: Vec<Step> = paths.into_iter().map(|path| Step::read(folder, path)).collect();
         let settings = Settings::find(&config, &steps);
 
@@ -155,6 +167,12 @@ impl Report {
             stage.copies = copies(folder, &root, &steps, stage.sampled.as_ref());
             stages.push(stage);
         }
+        let named = stages[1..].iter().zip(1..).map(|(stage, k)| (&*stage.label, &*stage.short, format!("iter-{k}")));
+        let satisfaction = [("base model", "base", "base".to_owned()), ("warm start", WARM, WARM.to_owned())]
+            .into_iter()
+            .chain(named)
+            .filter_map(|(label, short, root)| Satisfaction::read(folder, label, short, &root))
+            .collect();
         let cases = Cases::read(folder, "detect/cases.jsonl", "detect/seed_pairs.jsonl", answers);
 
         let mut flows = funnel::detected(folder, &steps[0], &cases);
@@ -178,6 +196,7 @@ impl Report {
             notes: std::mem::take(&mut folder.notes),
             steps,
             stages,
+            satisfaction,
             cases,
             settings,
             provenance: flatten(&run),
@@ -277,6 +296,8 @@ fn note_missing_files(folder: &mut Folder, steps: &[Step]) {
     for step in steps.iter().filter(|step| step.state != State::Absent) {
         let files: &[&str] = match step.path.rsplit('/').next() {
             Some("detect") => &["manifest.json", "cases.jsonl", "seed_pairs.jsonl"],
+            Some("satisfaction") => &["manifest.json", "satisfaction.json", "answers.jsonl"],
+            Some("gate") => &["manifest.json", "answers.jsonl"],
             Some("sample") => &["manifest.json", "candidates.jsonl"],
             Some("train") => &["manifest.json", "metrics.jsonl"],
             Some("evaluate") => &["manifest.json", "eval.json", "pairs.jsonl"],
