@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_fall_on_unseen_kinds_stops_a_rise_on_the_others() {
-        let narrow = |i: usize| if i % 2 == 0 { "so it is then" } else { "so, it is then" };
+        let narrow = |i: usize| if i.is_multiple_of(2) { "so it is then" } else { "so, it is then" };
         let decision = decide(narrow, &Limits::default());
         let broken: Vec<&str> = decision.guards.iter().filter(|guard| guard.broken).map(|guard| guard.name).collect();
         assert_eq!((decision.ruling, broken), (Ruling::Worse, vec!["transfer"]), "{decision:?}");
