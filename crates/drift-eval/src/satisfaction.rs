@@ -149,9 +149,7 @@ pub fn compare(a: &[(&Prompt, &str)], b: &[(&Prompt, &str)], seed: u64) -> Resul
             words_a.push(x.words);
         }
     }
-    let paired = |rows: &[(&str, f64, f64)]| {
-        bootstrap_difference(rows, seed).map(|difference| Average::new(difference.mean, difference.interval))
-    };
+    let paired = |rows: &[(&str, f64, f64)]| paired(rows, seed);
     let mean = |values: Vec<f64>| Mean::of(&values).map_or(0.0, |mean| mean.mean);
     let side = |of: fn(&(&str, f64, f64)) -> f64| mean(changes.satisfied.iter().map(of).collect());
     Ok(Comparison {
@@ -168,6 +166,24 @@ pub fn compare(a: &[(&Prompt, &str)], b: &[(&Prompt, &str)], seed: u64) -> Resul
         repetition: average(&changes.repetition, seed),
         refusal: average(&changes.refusal, seed),
     })
+}
+
+/// Rows of prompt, second, first. Where all differences are the same, resampling knows no spread; Wilson's interval for
+/// the share of other differences does.
+fn paired(rows: &[(&str, f64, f64)], seed: u64) -> Option<Average> {
+    let difference = bootstrap_difference(rows, seed)?;
+    let same = |&(_, b, a): &(&str, f64, f64)| b - a == difference.mean;
+    let interval = match rows.iter().all(same) {
+        false => difference.interval,
+        true => {
+            let prompts = rows.iter().map(|(id, ..)| id).collect::<BTreeSet<_>>().len();
+            wilson(0.0, prompts).map(|others| Interval {
+                low: (difference.mean - others.high).max(-1.0),
+                high: (difference.mean + others.high).min(1.0),
+            })
+        }
+    };
+    Some(Average::new(difference.mean, interval))
 }
 
 /// What is compared of an answer.
@@ -335,6 +351,9 @@ mod tests {
         assert_eq!(comparison.words.mean, 0.5);
         let (low, high) = (comparison.difference.low.unwrap(), comparison.difference.high.unwrap());
         assert!((-0.2..0.3).contains(&low) && (0.7..=1.0).contains(&high), "{low} {high}");
+        // Without a prompt that differs the bootstrap would be sure of 0: 1.96^2 / (8 + 1.96^2) is Wilson's bound.
+        let same = compare(&a, &a, 0).unwrap().difference;
+        assert!(same.mean == 0.0 && (same.high.unwrap() - 0.32443).abs() < 1e-4 && same.low == same.high.map(|h| -h));
         let error = compare(&a, &b[1..], 0).unwrap_err().to_string();
         assert!(error.starts_with("comparison: answers to 8 and 7 prompts, expected"), "{error}");
     }
