@@ -70,7 +70,7 @@ enum Command {
     /// Figures of public benchmarks
     #[command(subcommand)]
     Evaluate(Evaluate),
-    /// Answer one prompt, on stdout
+    /// Answer one prompt, once or several times, on stdout
     Generate(generate::Options),
     /// Look at found cases one by one on a local page and correct their labels
     Review(review::Options),

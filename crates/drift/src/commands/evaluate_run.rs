@@ -164,7 +164,7 @@ fn answer(policy: &Policy, prompts: &[Prompt], options: &Options, talk: &Talk) -
     let sampling = Sampling { temperature: 0.7, top_p: 0.9, top_k: 0 };
     let bar = talk.bar("answering", requests.len() as u64, Unit::Count);
     let mut samples = vec![None; requests.len()];
-    let concurrency = options.concurrency.into();
+    let concurrency = usize::from(options.concurrency);
     generate(&policy.model, &requests, &sampling, &policy.format.stop_ids(), concurrency, &mut |at, sample| {
         samples[at] = Some(sample.ids);
         bar.inc(1);

@@ -40,6 +40,24 @@ impl From<Precision> for drift_lm::Precision {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kv {
+    F32,
+    Bf16,
+    Int8,
+}
+
+impl From<Kv> for drift_lm::KvFormat {
+    fn from(kv: Kv) -> drift_lm::KvFormat {
+        match kv {
+            Kv::F32 => drift_lm::KvFormat::F32,
+            Kv::Bf16 => drift_lm::KvFormat::Bf16,
+            Kv::Int8 => drift_lm::KvFormat::Int8,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
@@ -226,6 +244,9 @@ pub struct Sample {
     /// Sequences decoded at once; more is faster and takes more memory, the samples stay the same.
     #[serde(deserialize_with = "range::at_least_one")]
     pub concurrency: usize,
+    /// What keys and values are kept as: `f32`, or `bf16` and `int8`, which take a half and a quarter of
+    /// the memory, are faster with long prompts, and change samples a little.
+    pub kv: Kv,
 }
 
 impl Default for Sample {
@@ -243,6 +264,7 @@ impl Default for Sample {
             drop_refusals: true,
             drop_remarks: true,
             concurrency: 16,
+            kv: Kv::F32,
         }
     }
 }
@@ -250,10 +272,10 @@ impl Default for Sample {
 impl Sample {
     /// What an answer depends on, for the manifest of sampling.
     pub fn drawing(&self) -> serde_json::Value {
-        let Sample { guided, form, instruction, temperature, top_p, top_k, max_new_tokens, near_copy, .. } = self;
+        let Sample { guided, form, instruction, temperature, top_p, top_k, max_new_tokens, near_copy, kv, .. } = self;
         json!({
             "guided": guided, "form": form, "instruction": instruction, "temperature": temperature, "top_p": top_p,
-            "top_k": top_k, "max_new_tokens": max_new_tokens, "near_copy": near_copy,
+            "top_k": top_k, "max_new_tokens": max_new_tokens, "near_copy": near_copy, "kv": kv,
         })
     }
 

@@ -16,7 +16,7 @@ use crate::talk::{Talk, Unit};
 use crate::tokens::fit;
 use anyhow::{Context, Result};
 use drift_chat::{Case, write_jsonl};
-use drift_lm::{Request, Sampling, generate};
+use drift_lm::{Decoding, Request, Sampling, generate};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::Write;
@@ -315,7 +315,8 @@ impl Draws {
             }
         };
         let anytime = interrupt::anytime();
-        generate(&job.policy.model, &requests, &sampling(job.settings), &stop, job.settings.concurrency, on_done);
+        let decoding = Decoding { concurrency: job.settings.concurrency, kv: job.settings.kv.into() };
+        generate(&job.policy.model, &requests, &sampling(job.settings), &stop, decoding, on_done);
         drop(anytime);
         bar.finish_and_clear();
         match failure {
