@@ -16,6 +16,9 @@ use crate::tile::Tile;
 /// Rows of queries that a task takes of sequences that share: as many as the kernels take at once.
 const ROWS: usize = 12;
 
+/// Bytes that one thread has read before another is awake and has done its share.
+const WORTH_WAKING: usize = 3 << 19;
+
 /// Buffers, reused from step to step.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -91,16 +94,17 @@ impl Cache {
         queries.resize(tables.len() * heads.queries * heads.dim, 0.0);
         scores.resize(scores.len().max(floats), 0.0);
         mixed.resize(tables.len() * heads.queries * padded, 0.0);
-        let format = self.format.bytes(heads.keys, heads.dim);
-        let _span =
-            DECODE.start(4 * positions * heads.queries * heads.dim, read * format + (qkv.len() + out.len()) * 4);
+        let traffic = read * self.format.bytes(heads.keys, heads.dim);
+        let _span = DECODE.start(4 * positions * heads.queries * heads.dim, traffic + (qkv.len() + out.len()) * 4);
         let (queries, scores, mixed) = (Shared::new(queries), Shared::new(scores), Shared::new(mixed));
         let (out, isa, groups) = (Shared::new(out), Isa::current(), &*groups);
         each_format!(&mut self.store, pages => {
             let pages = pages.view(place);
             let step = Step { isa, heads, pages, tables, qkv, queries, scores, mixed, out };
             // SAFETY: a task has a head of its group's last pages, and its own regions of buffers and output.
-            par::tasks(groups.len() * heads.keys, |task| unsafe { step.run(&groups[task / heads.keys], task % heads.keys) });
+            let run = |task: usize| unsafe { step.run(&groups[task / heads.keys], task % heads.keys) };
+            let tasks = groups.len() * heads.keys;
+            if traffic < WORTH_WAKING { (0..tasks).for_each(run) } else { par::tasks(tasks, run) }
         });
     }
 }
