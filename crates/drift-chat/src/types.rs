@@ -179,6 +179,12 @@ pub struct Pair {
     /// Token ids of the chosen answer as they were sampled, end token included. Never re-tokenised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen_ids: Option<Vec<u32>>,
+    /// The same of the rejected answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_ids: Option<Vec<u32>>,
+    /// What the user said of the rejected answer, where it is a log's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_feedback: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
 }

@@ -63,8 +63,14 @@ pub struct Comparison {
     pub only_a: u64,
     pub only_b: u64,
     pub p: f64,
-    /// b's words per answer less a's.
+    /// The same difference over the prompts with a kind that training never saw; `None` without such prompts.
+    pub unseen: Option<Average>,
+    /// Words per answer of a, and b's less a's.
+    pub words_a: f64,
     pub words: Average,
+    /// Repetition and share of refusals, b's less a's.
+    pub repetition: Average,
+    pub refusal: Average,
 }
 
 /// Figures of answers, each with its prompt; a prompt may come several times, each time with another answer. The seed
@@ -132,37 +138,97 @@ pub fn compare(a: &[(&Prompt, &str)], b: &[(&Prompt, &str)], seed: u64) -> Resul
             format!("answers to {} and {} prompts, expected answers to the same, equally many", a.len(), b.len());
         return Err(Error::new("comparison", what).hint("sample both from the same prompts"));
     }
-    let (mut rows, mut words) = (Vec::new(), Vec::new());
-    let (mut only_a, mut only_b) = (0, 0);
-    for ((id, of_a), of_b) in a.iter().zip(b.values()) {
-        only_a += u64::from(of_a[0].0 && !of_b[0].0);
-        only_b += u64::from(of_b[0].0 && !of_a[0].0);
+    let mut changes = Changes::default();
+    let (mut only_a, mut only_b, mut words_a) = (0, 0, Vec::new());
+    for (&id, of_a) in &a {
+        let of_b = &b[id];
+        only_a += u64::from(of_a[0].satisfied && !of_b[0].satisfied);
+        only_b += u64::from(of_b[0].satisfied && !of_a[0].satisfied);
         for (x, y) in of_a.iter().zip(of_b) {
-            rows.push((*id, f64::from(y.0), f64::from(x.0)));
-            words.push((*id, y.1 as f64 - x.1 as f64));
+            changes.add(id, x, y);
+            words_a.push(x.words);
         }
     }
-    let mean = |of: fn(&(&str, f64, f64)) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
-    let interval = bootstrap_difference(&rows, seed).and_then(|difference| difference.interval);
-    let (mean_a, mean_b) = (mean(|row| row.2), mean(|row| row.1));
+    let paired = |rows: &[(&str, f64, f64)]| paired(rows, seed);
+    let mean = |values: Vec<f64>| Mean::of(&values).map_or(0.0, |mean| mean.mean);
+    let side = |of: fn(&(&str, f64, f64)) -> f64| mean(changes.satisfied.iter().map(of).collect());
     Ok(Comparison {
         prompts: a.len(),
-        a: mean_a,
-        b: mean_b,
-        difference: Average::new(mean_b - mean_a, interval),
+        a: side(|row| row.2),
+        b: side(|row| row.1),
+        difference: paired(&changes.satisfied).unwrap_or(Average::new(0.0, None)),
         only_a,
         only_b,
         p: mcnemar(only_a, only_b),
-        words: average(&words, seed),
+        unseen: paired(&changes.unseen),
+        words_a: mean(words_a),
+        words: average(&changes.words, seed),
+        repetition: average(&changes.repetition, seed),
+        refusal: average(&changes.refusal, seed),
     })
 }
 
-/// Of each prompt's answers: satisfied, and words.
-fn by_prompt<'a>(answers: &[(&'a Prompt, &str)]) -> BTreeMap<&'a str, Vec<(bool, usize)>> {
-    let mut prompts: BTreeMap<&str, Vec<(bool, usize)>> = BTreeMap::new();
+/// Rows of prompt, second, first. Where all differences are the same, resampling knows no spread; Wilson's interval for
+/// the share of other differences does.
+fn paired(rows: &[(&str, f64, f64)], seed: u64) -> Option<Average> {
+    let difference = bootstrap_difference(rows, seed)?;
+    let same = |&(_, b, a): &(&str, f64, f64)| b - a == difference.mean;
+    let interval = match rows.iter().all(same) {
+        false => difference.interval,
+        true => {
+            let prompts = rows.iter().map(|(id, ..)| id).collect::<BTreeSet<_>>().len();
+            wilson(0.0, prompts).map(|others| Interval {
+                low: (difference.mean - others.high).max(-1.0),
+                high: (difference.mean + others.high).min(1.0),
+            })
+        }
+    };
+    Some(Average::new(difference.mean, interval))
+}
+
+/// What is compared of an answer.
+struct Seen {
+    satisfied: bool,
+    unseen: bool,
+    words: f64,
+    repetition: f64,
+    refusal: bool,
+}
+
+/// By prompt: satisfied in b and in a, and differences, b less a.
+#[derive(Default)]
+struct Changes<'a> {
+    satisfied: Vec<(&'a str, f64, f64)>,
+    unseen: Vec<(&'a str, f64, f64)>,
+    words: Vec<(&'a str, f64)>,
+    repetition: Vec<(&'a str, f64)>,
+    refusal: Vec<(&'a str, f64)>,
+}
+
+impl<'a> Changes<'a> {
+    fn add(&mut self, id: &'a str, a: &Seen, b: &Seen) {
+        let satisfied = (id, f64::from(b.satisfied), f64::from(a.satisfied));
+        self.satisfied.push(satisfied);
+        if a.unseen {
+            self.unseen.push(satisfied);
+        }
+        self.words.push((id, b.words - a.words));
+        self.repetition.push((id, b.repetition - a.repetition));
+        self.refusal.push((id, f64::from(b.refusal) - f64::from(a.refusal)));
+    }
+}
+
+fn by_prompt<'a>(answers: &[(&'a Prompt, &str)]) -> BTreeMap<&'a str, Vec<Seen>> {
+    let mut prompts: BTreeMap<&str, Vec<Seen>> = BTreeMap::new();
     for (prompt, answer) in answers {
-        let satisfied = prompt.requirements.iter().all(|requirement| requirement.met(answer));
-        prompts.entry(&prompt.id).or_default().push((satisfied, folded_words(answer).len()));
+        let words = folded_words(answer);
+        prompts.entry(&prompt.id).or_default().push(Seen {
+            satisfied: prompt.requirements.iter().all(|requirement| requirement.met(answer)),
+            unseen: prompt.unseen,
+            words: words.len() as f64,
+            repetition: repetition(&words),
+            refusal: is_refusal(answer),
+        });
     }
     prompts
 }
@@ -285,6 +351,9 @@ mod tests {
         assert_eq!(comparison.words.mean, 0.5);
         let (low, high) = (comparison.difference.low.unwrap(), comparison.difference.high.unwrap());
         assert!((-0.2..0.3).contains(&low) && (0.7..=1.0).contains(&high), "{low} {high}");
+        // Without a prompt that differs the bootstrap would be sure of 0: 1.96^2 / (8 + 1.96^2) is Wilson's bound.
+        let same = compare(&a, &a, 0).unwrap().difference;
+        assert!(same.mean == 0.0 && (same.high.unwrap() - 0.32443).abs() < 1e-4 && same.low == same.high.map(|h| -h));
         let error = compare(&a, &b[1..], 0).unwrap_err().to_string();
         assert!(error.starts_with("comparison: answers to 8 and 7 prompts, expected"), "{error}");
     }

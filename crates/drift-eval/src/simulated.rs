@@ -9,9 +9,11 @@
 //! ```
 
 mod phrases;
+mod sets;
 mod tasks;
 mod user;
 
+pub use sets::{ALL, SETS, SOMETIMES};
 pub use user::{Act, Rates, Reaction, Truth, User};
 
 use crate::error::{Error, Result};
@@ -30,6 +32,8 @@ pub enum Split {
 }
 
 impl Split {
+    pub const ALL: [Split; 3] = [Split::Train, Split::Dev, Split::Test];
+
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -44,7 +48,7 @@ impl Split {
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub seed: u64,
-    /// Names of the kinds of requirement to use; empty: all.
+    /// Names of the kinds of requirement to use, or of a [`SETS`]; empty: all.
     pub kinds: Vec<String>,
     /// Of the templates, those kept for dev and for test.
     pub dev_templates: f64,
@@ -107,7 +111,7 @@ fn id(text: &str, requirements: &[Requirement]) -> String {
     hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Templates and kinds, divided between the splits.
+/// Templates and kinds, divided between the splits: by the shares and the kinds of the settings alone, not by the seed.
 #[derive(Clone, Debug)]
 pub struct Prompts {
     settings: Settings,
@@ -130,27 +134,15 @@ impl Prompts {
             ("two", settings.two),
         ];
         check_shares("simulated prompts", &shares)?;
-        let mut chosen: Vec<&'static Kind> = Vec::new();
-        for name in &settings.kinds {
-            let kind = Kind::named(name).ok_or_else(|| {
-                let names: Vec<&str> = kinds().map(|kind| kind.name).collect();
-                Error::new(
-                    "simulated prompts",
-                    format!("kinds names no kind of requirement, expected {}", names.join(", ")),
-                )
-                .hint("leave kinds empty to use all")
-            })?;
-            if !chosen.contains(&kind) {
-                chosen.push(kind);
-            }
-        }
-        if chosen.is_empty() {
-            chosen = kinds().collect();
-        }
-        let mut random = Mersenne::from_text(&format!("simulated split {}", settings.seed));
+        let chosen = choose(&settings.kinds)?;
+        // The same for every seed, so that what one run trained on is test for no other.
+        let mut random = Mersenne::from_text("simulated split");
         let mut templates = tasks::TEMPLATES.to_vec();
         random.shuffle(&mut templates);
-        random.shuffle(&mut chosen);
+        let mut order: Vec<&'static Kind> = kinds().collect();
+        random.shuffle(&mut order);
+        order.retain(|kind| chosen.contains(kind));
+        let chosen = order;
         let templates = divide(templates, settings.dev_templates, settings.test_templates);
         let [common, dev, test] = divide(chosen, settings.dev_kinds, settings.test_kinds);
         if common.is_empty() || templates.iter().any(Vec::is_empty) {
@@ -239,6 +231,26 @@ fn request(task: &str, requirements: &[Requirement], random: &mut Mersenne) -> S
         "b_on" => asks.get(1).map(|ask| without_capital(ask)),
         _ => None,
     })
+}
+
+/// The kinds of these names and sets, all without any.
+fn choose(names: &[String]) -> Result<Vec<&'static Kind>> {
+    let mut chosen = Vec::new();
+    for name in names {
+        let set = SETS.iter().find(|(set, _)| set == name);
+        match (set, Kind::named(name)) {
+            (Some((_, members)), _) => chosen.extend(members.iter().filter_map(|member| Kind::named(member))),
+            (None, Some(kind)) => chosen.push(kind),
+            (None, None) if name == ALL => chosen.extend(kinds()),
+            (None, None) => {
+                let sets = SETS.iter().map(|(set, _)| *set);
+                let names: Vec<&str> = [ALL].into_iter().chain(sets).chain(kinds().map(|kind| kind.name)).collect();
+                let what = format!("kinds names no kind of requirement, expected {}", names.join(", "));
+                return Err(Error::new("simulated prompts", what).hint("leave kinds empty to use all"));
+            }
+        }
+    }
+    Ok(if chosen.is_empty() { kinds().collect() } else { chosen })
 }
 
 /// The last `test` share, the `dev` share before it, and the rest first.

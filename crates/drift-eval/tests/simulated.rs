@@ -1,7 +1,8 @@
 //! The simulated deployment as a whole: its prompts, its users and what is true of them.
 
 use drift_eval::mersenne::Mersenne;
-use drift_eval::simulated::{Act, Prompt, Prompts, Rates, Reaction, Settings, Split, Truth, User};
+use drift_eval::requirements::Kind;
+use drift_eval::simulated::{Act, Prompt, Prompts, Rates, Reaction, SETS, Settings, Split, Truth, User};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn prompts() -> Prompts {
@@ -43,6 +44,38 @@ fn splits_share_no_template_and_test_has_kinds_of_its_own() {
         let unseen = drawn.iter().filter(|p| p.unseen).count() as f64 / 1500.0;
         assert!((unseen - 0.4).abs() < 0.05, "{unseen}");
     }
+}
+
+/// Else a prompt that one seed trains on could be another seed's test.
+#[test]
+fn splits_are_the_same_for_every_seed() {
+    let templates = |seed| {
+        let prompts = Prompts::new(Settings { seed, ..Settings::default() }).unwrap();
+        let test = prompts.draw(Split::Test, 1500).unwrap();
+        let own: BTreeSet<String> = prompts.own_kinds(Split::Test).map(str::to_string).collect();
+        (test.into_iter().map(|p| p.task).collect::<BTreeSet<_>>(), own)
+    };
+    let ((one, own), (_, others)) = (templates(0), templates(1));
+    assert_eq!(own, others);
+    let train = Prompts::new(Settings { seed: 1, ..Settings::default() }).unwrap().draw(Split::Train, 3000).unwrap();
+    assert!(train.iter().all(|p| !one.contains(&p.task) && p.requirements.iter().all(|r| !own.contains(r.kind.name))));
+}
+
+#[test]
+fn sets_name_kinds_and_mix_with_them() {
+    for (_, members) in SETS {
+        let names: BTreeSet<&str> = members.iter().copied().collect();
+        assert!(names.len() == members.len() && names.iter().all(|name| Kind::named(name).is_some()));
+    }
+    let drawn = |kinds: &[&str]| {
+        let kinds = kinds.iter().map(|k| k.to_string()).collect();
+        let settings = Settings { kinds, test_kinds: 0.0, dev_kinds: 0.0, ..Settings::default() };
+        let drawn = Prompts::new(settings).unwrap().draw(Split::Train, 3000).unwrap();
+        kinds_of(&drawn).into_iter().map(str::to_string).collect::<BTreeSet<_>>()
+    };
+    let sometimes = SETS[0].1.iter().map(|kind| kind.to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(drawn(&["sometimes"]), sometimes);
+    assert_eq!(drawn(&["sometimes", "all"]), drawn(&[]));
 }
 
 #[test]
@@ -108,6 +141,23 @@ fn users_act_at_the_rates_of_the_settings() {
     let texts: BTreeSet<_> = reactions(rates, "Fine, so.", 1).into_iter().filter_map(|r| r.says).collect();
     assert!(texts.len() > 80, "{} ways to say it", texts.len());
     assert!(texts.iter().all(|text| !text.contains("no-commas") && !text.contains(['{', '}'])));
+}
+
+#[test]
+fn users_who_misjudge_act_against_the_truth() {
+    let rates = Rates { misjudges: 0.4, ..Rates::default() };
+    let quiet = |reactions: &[Reaction]| {
+        let acts = shares(reactions);
+        [Act::Silent, Act::Thanks, Act::GoesOn].iter().filter_map(|act| acts.get(act)).sum::<f64>()
+    };
+    let (served, missed) = (reactions(rates.clone(), "Fine words.", 1), reactions(rates, "Fine, so.", 1));
+    // Rightly judged .97 of the contented are quiet, and .22 of the discontented.
+    assert!((quiet(&served) - (0.6 * 0.97 + 0.4 * 0.22)).abs() < 0.03, "{}", quiet(&served));
+    assert!((quiet(&missed) - (0.6 * 0.22 + 0.4 * 0.97)).abs() < 0.03, "{}", quiet(&missed));
+    let noise = |reactions: &[Reaction]| reactions.iter().filter(|r| r.noise).count() as f64 / reactions.len() as f64;
+    assert!((noise(&served) - (1.0 - quiet(&served))).abs() < 1e-9);
+    assert!((noise(&missed) - quiet(&missed)).abs() < 1e-9);
+    assert!(served.iter().all(|r| r.truth == Truth::Satisfied && r.says.as_deref() != Some("")));
 }
 
 #[test]

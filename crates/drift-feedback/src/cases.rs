@@ -276,8 +276,8 @@ impl Harvester {
             prompt,
             chosen: chosen.to_vec(),
             rejected: rejected.to_vec(),
-            chosen_ids: None,
-            split: None,
+            rejected_feedback: Some(feedback(chat, label.turn)),
+            ..Pair::default()
         })
     }
 

@@ -12,12 +12,14 @@
 use crate::meter::Meter;
 
 mod backward;
+mod cache;
 mod decode;
 mod forward;
 mod pack;
 
+pub use crate::kept::KvFormat;
 pub use backward::{Backward, backward};
-pub use decode::Cache;
+pub use cache::{Cache, PAGE, Table};
 pub use forward::{Forward, forward};
 
 pub static FORWARD: Meter = Meter::new("attention");
@@ -63,14 +65,13 @@ impl Heads {
     }
 }
 
-/// The segment itself and its ancestors, oldest first.
-fn lineage(segments: &[Segment], s: usize) -> Vec<usize> {
-    let mut line = vec![s];
-    while let Some(parent) = segments[line[line.len() - 1]].parent {
-        line.push(parent);
+/// Whether `other` is the segment itself or one of its ancestors, which have smaller indices.
+fn continues(segments: &[Segment], s: usize, other: usize) -> bool {
+    let mut line = Some(s);
+    while let Some(at) = line.filter(|&at| at > other) {
+        line = segments[at].parent;
     }
-    line.reverse();
-    line
+    line == Some(other)
 }
 
 /// Pairs of a query and a key that it sees, of one head.
@@ -84,14 +85,13 @@ const ROWS: usize = 48;
 const BLOCK: usize = 128;
 
 /// Blocks of ROWS tokens: (segment, first token within it, count).
-fn row_blocks(segments: &[Segment]) -> Vec<(usize, usize, usize)> {
-    let mut blocks = Vec::new();
+fn row_blocks(segments: &[Segment], blocks: &mut Vec<(usize, usize, usize)>) {
+    blocks.clear();
     for (s, segment) in segments.iter().enumerate() {
         for first in (0..segment.len).step_by(ROWS) {
             blocks.push((s, first, ROWS.min(segment.len - first)));
         }
     }
-    blocks
 }
 
 /// Queries at positions `p` see the keys at positions `p - window + 1 ..= p`: of keys at

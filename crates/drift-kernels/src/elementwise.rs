@@ -141,13 +141,12 @@ pub fn swiglu_backward(gate_up: &mut [f32], f: usize, d: &[f32]) {
     });
 }
 
-/// `y[T, n] += bias[n]`, in rows of `n`.
-pub fn add_bias(y: &mut [f32], bias: &[f32]) {
-    let n = bias.len();
-    let _span = BIAS.start(0, y.len() * 8);
-    par::rows(y, n, 64, |_, rows| {
-        for row in rows.chunks_mut(n) {
-            add(row, bias);
+/// `y[t, at..at + n] += bias[n]`, y in rows of `ld`.
+pub fn add_bias(y: &mut [f32], ld: usize, at: usize, bias: &[f32]) {
+    let _span = BIAS.start(0, y.len() / ld * bias.len() * 8);
+    par::rows(y, ld, 64, |_, rows| {
+        for row in rows.chunks_mut(ld) {
+            add(&mut row[at..at + bias.len()], bias);
         }
     });
 }

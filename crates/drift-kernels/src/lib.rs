@@ -14,6 +14,7 @@ pub mod attention;
 pub mod elementwise;
 mod integer;
 pub mod isa;
+mod kept;
 pub mod matmul;
 pub mod meter;
 pub mod naive;

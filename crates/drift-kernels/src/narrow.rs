@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// Rounds to the nearest bf16, ties to even; NaN stays NaN.
 #[inline(always)]
-fn bf16(value: f32) -> u32 {
+pub(crate) fn bf16(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
@@ -38,18 +38,14 @@ vectorized! {
     }
 }
 
-/// What rounding to bf16 loses of each value: the low half.
-pub(crate) fn low_half(src: &[f32]) -> Vec<f32> {
-    src.iter().map(|value| value - f32::from_bits(bf16(*value) << 16)).collect()
+/// What rounding to bf16 loses of a value: the low half.
+pub(crate) fn low_half(value: f32) -> f32 {
+    value - f32::from_bits(bf16(value) << 16)
 }
 
-/// The values of each half: `src`, and the low half where there are two.
-pub(crate) fn halves(src: &[f32], count: usize) -> Vec<Cow<'_, [f32]>> {
-    let mut all = vec![Cow::Borrowed(src)];
-    if count == 2 {
-        all.push(Cow::Owned(low_half(src)));
-    }
-    all
+/// What is rounded to make half 0, the high one, or half 1.
+pub(crate) fn half(src: &[f32], half: usize) -> Cow<'_, [f32]> {
+    if half == 0 { Cow::Borrowed(src) } else { src.iter().map(|&value| low_half(value)).collect() }
 }
 
 /// Words of a block that is turned at once, each way.
@@ -57,15 +53,24 @@ const SIDE: usize = 16;
 
 /// Asks for a value's line of memory, to be used soon.
 #[inline(always)]
-fn prefetch(value: &f32) {
+pub(crate) fn prefetch<T>(value: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint; it reads nothing.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast());
+        _mm_prefetch::<_MM_HINT_T1>(value.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
+}
+
+/// The same for `len` values in a row.
+#[inline(always)]
+pub(crate) fn prefetch_all<T>(first: *const T, len: usize) {
+    const LINE: usize = 64;
+    for at in (0..len * size_of::<T>()).step_by(LINE) {
+        prefetch(first.wrapping_byte_add(at));
+    }
 }
 
 /// A block of words: `out[j, i] = src[i, j]`, in rows of `ld` and of `ldo` words.

@@ -6,7 +6,7 @@
 //! `vdpbf16ps` and of AMX tiles). Weights are packed once an update, activations once a product.
 
 use crate::meter::Meter;
-use crate::narrow::{columns_to_pairs, halves, low_half, rows_to_pairs, to_bf16, turn};
+use crate::narrow::{columns_to_pairs, half, low_half, rows_to_pairs, to_bf16, turn};
 use crate::par::{self, Shared};
 
 /// Of making operands from f32 matrices.
@@ -126,17 +126,18 @@ impl Rows {
                 }
             }),
             Storage::Bf16(data) => par::rows(&mut data[..m * stride], stride, 16, |first, rows| {
-                let mut wide = vec![0.0; k];
-                for (i, out) in rows.chunks_mut(stride).enumerate() {
-                    row(first + i, &mut wide);
-                    for (half, out) in out.chunks_mut(kp).enumerate() {
-                        if half == 1 {
-                            wide = low_half(&wide);
+                par::with_floats(k, |wide| {
+                    for (i, out) in rows.chunks_mut(stride).enumerate() {
+                        row(first + i, wide);
+                        for (half, out) in out.chunks_mut(kp).enumerate() {
+                            if half == 1 {
+                                wide.iter_mut().for_each(|value| *value = low_half(*value));
+                            }
+                            to_bf16(wide, &mut out[..k]);
+                            out[k..].fill(0); // an earlier, wider matrix may have left values here
                         }
-                        to_bf16(&wide, &mut out[..k]);
-                        out[k..].fill(0); // an earlier, wider matrix may have left values here
                     }
-                }
+                });
             }),
         }
     }
@@ -163,10 +164,11 @@ impl Rows {
                 }
             }),
             Storage::Bf16(data) => {
-                for (half, src) in halves(src, self.halves).iter().enumerate() {
+                for i in 0..self.halves {
+                    let src = half(src, i);
                     par::rows(&mut data[..m * stride], stride, BLOCK, |first, rows| {
-                        let rows = &mut rows[half * kp..];
-                        turn(src, ld, first, k, rows, stride);
+                        let rows = &mut rows[i * kp..];
+                        turn(&src, ld, first, k, rows, stride);
                         for out in rows.chunks_mut(stride) {
                             out[k..kp].fill(0);
                         }
@@ -248,8 +250,8 @@ impl Panels {
                 par::rows(&mut data[first * panel..last * panel], panel, 1, |p, out| {
                     let columns = columns(first + p, at, rows);
                     let src = &src[((first + p) * PANEL + columns.start - at) * k..][..columns.len() * k];
-                    for (src, out) in halves(src, self.halves).iter().zip(out.chunks_mut(half_panel)) {
-                        columns_to_pairs(src, k, columns.start, out);
+                    for (i, out) in out.chunks_mut(half_panel).enumerate() {
+                        columns_to_pairs(&half(src, i), k, columns.start, out);
                     }
                 });
             }
@@ -271,10 +273,11 @@ impl Panels {
                 }
             }),
             Storage::Bf16(data) => {
-                for (half, src) in halves(src, self.halves).iter().enumerate() {
+                for i in 0..self.halves {
+                    let src = half(src, i);
                     par::rows(&mut data[..pieces * panel], panel, 1, |p, out| {
                         let width = PANEL.min(n - p * PANEL);
-                        rows_to_pairs(src, ld, p * PANEL, width, at, rows, &mut out[half * self.kp * PANEL..]);
+                        rows_to_pairs(&src, ld, p * PANEL, width, at, rows, &mut out[i * self.kp * PANEL..]);
                     });
                 }
             }

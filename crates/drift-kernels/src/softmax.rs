@@ -63,6 +63,30 @@ vectorized! {
     }
 }
 
+vectorized! {
+    /// The largest value.
+    pub fn max(x: &[f32]) -> f32 {
+        max_of(x)
+    }
+}
+
+vectorized! {
+    /// `Σ exp((x - max) / temperature)`, to about 1e-7 of itself.
+    pub fn sum_exp(x: &[f32], max: f32, temperature: f32) -> f64 {
+        let (whole, rest) = x.as_chunks::<16>();
+        let mut lanes = [0.0f64; 16];
+        for chunk in whole {
+            for j in 0..16 {
+                lanes[j] += exp((chunk[j] - max) / temperature) as f64;
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            *lane += exp((value - max) / temperature) as f64;
+        }
+        lanes.iter().sum()
+    }
+}
+
 #[inline(always)]
 fn max_of(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
@@ -105,6 +129,15 @@ vectorized! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sums_of_exponentials_at_a_temperature() {
+        let x: Vec<f32> = (0..1003).map(|i| ((i * 29 % 997) as f32 - 500.0) * 0.02).collect();
+        let top = max(&x);
+        assert_eq!(top, x.iter().copied().fold(f32::MIN, f32::max));
+        let exact: f64 = x.iter().map(|&x| ((x - top) as f64 / 0.7f32 as f64).exp()).sum();
+        assert!((sum_exp(&x, top, 0.7) / exact - 1.0).abs() < 1e-6);
+    }
 
     #[test]
     fn slabs_add_up_to_the_whole() {

@@ -12,19 +12,19 @@ use crate::operand::PANEL;
 /// One product: `a` points at rows of `lda` elements, `b` at a panel, `c` at rows of `ldc` elements
 /// with at least 32 writable columns. `k` counts elements of A's rows (even for bf16).
 #[derive(Clone, Copy)]
-pub(crate) struct Tile<T> {
-    pub a: *const T,
+pub(crate) struct Tile<A, B = A> {
+    pub a: *const A,
     pub lda: usize,
-    pub b: *const T,
+    pub b: *const B,
     pub k: usize,
     pub c: *mut f32,
     pub ldc: usize,
     pub accumulate: bool,
 }
 
-impl<T> Tile<T> {
+impl<A, B> Tile<A, B> {
     /// SAFETY: the rows from `r` on exist in A and C.
-    pub unsafe fn skip(self, r: usize) -> Tile<T> {
+    pub unsafe fn skip(self, r: usize) -> Tile<A, B> {
         Tile { a: self.a.add(r * self.lda), c: self.c.add(r * self.ldc), ..self }
     }
 }
@@ -161,7 +161,7 @@ pub(crate) unsafe fn bf16_rows(isa: Isa, tile: Tile<u16>, rows: usize) {
 
 /// `a * b + c`: fused where the target always has the instruction, else in two steps.
 #[inline(always)]
-fn fma(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn fma(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -217,14 +217,14 @@ unsafe fn bf16_portable<const R: usize>(t: Tile<u16>) {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(crate) mod x86 {
     use super::Tile;
     use crate::operand::PANEL;
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx512f,fma")]
     pub unsafe fn f32_avx512<const R: usize>(t: Tile<f32>) {
-        let mut acc = load_512::<R, f32>(&t);
+        let mut acc = load_512::<R, _, _>(&t);
         for l in 0..t.k {
             let b0 = _mm512_loadu_ps(t.b.add(l * PANEL));
             let b1 = _mm512_loadu_ps(t.b.add(l * PANEL + 16));
@@ -234,7 +234,7 @@ mod x86 {
                 acc[r][1] = _mm512_fmadd_ps(a, b1, acc[r][1]);
             }
         }
-        store_512::<R, f32>(&t, &acc);
+        store_512::<R, _, _>(&t, &acc);
     }
 
     /// A pair of A's values, to be multiplied with a pair of B's.
@@ -245,7 +245,7 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bf16,fma")]
     pub unsafe fn bf16_avx512bf16<const R: usize>(t: Tile<u16>) {
-        let mut acc = load_512::<R, u16>(&t);
+        let mut acc = load_512::<R, _, _>(&t);
         for l in (0..t.k).step_by(2) {
             let b0: __m512bh = std::mem::transmute(_mm512_loadu_si512(t.b.add(l * PANEL) as *const _));
             let b1: __m512bh = std::mem::transmute(_mm512_loadu_si512(t.b.add(l * PANEL + 32) as *const _));
@@ -255,13 +255,13 @@ mod x86 {
                 acc[r][1] = _mm512_dpbf16_ps(acc[r][1], a, b1);
             }
         }
-        store_512::<R, u16>(&t, &acc);
+        store_512::<R, _, _>(&t, &acc);
     }
 
     /// Without `vdpbf16ps`: a bf16 is the upper half of an f32, so a shift and a mask widen a pair.
     #[target_feature(enable = "avx512f,fma")]
     pub unsafe fn bf16_avx512<const R: usize>(t: Tile<u16>) {
-        let mut acc = load_512::<R, u16>(&t);
+        let mut acc = load_512::<R, _, _>(&t);
         let upper = _mm512_set1_epi32(0xffff_0000u32 as i32);
         for l in (0..t.k).step_by(2) {
             let (p0, p1) = (
@@ -280,11 +280,11 @@ mod x86 {
                 }
             }
         }
-        store_512::<R, u16>(&t, &acc);
+        store_512::<R, _, _>(&t, &acc);
     }
 
     #[inline(always)]
-    unsafe fn load_512<const R: usize, T>(t: &Tile<T>) -> [[__m512; 2]; R] {
+    pub unsafe fn load_512<const R: usize, A, B>(t: &Tile<A, B>) -> [[__m512; 2]; R] {
         let mut acc = [[_mm512_setzero_ps(); 2]; R];
         if t.accumulate {
             for r in 0..R {
@@ -295,7 +295,7 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn store_512<const R: usize, T>(t: &Tile<T>, acc: &[[__m512; 2]; R]) {
+    pub unsafe fn store_512<const R: usize, A, B>(t: &Tile<A, B>, acc: &[[__m512; 2]; R]) {
         for r in 0..R {
             _mm512_storeu_ps(t.c.add(r * t.ldc), acc[r][0]);
             _mm512_storeu_ps(t.c.add(r * t.ldc + 16), acc[r][1]);
@@ -306,7 +306,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn f32_avx2<const R: usize>(t: Tile<f32>) {
         for half in [0, 16] {
-            let mut acc = load_256::<R, f32>(&t, half);
+            let mut acc = load_256::<R, _, _>(&t, half);
             for l in 0..t.k {
                 let b0 = _mm256_loadu_ps(t.b.add(l * PANEL + half));
                 let b1 = _mm256_loadu_ps(t.b.add(l * PANEL + half + 8));
@@ -316,7 +316,7 @@ mod x86 {
                     acc[r][1] = _mm256_fmadd_ps(a, b1, acc[r][1]);
                 }
             }
-            store_256::<R, f32>(&t, half, &acc);
+            store_256::<R, _, _>(&t, half, &acc);
         }
     }
 
@@ -324,7 +324,7 @@ mod x86 {
     pub unsafe fn bf16_avx2<const R: usize>(t: Tile<u16>) {
         let upper = _mm256_set1_epi32(0xffff_0000u32 as i32);
         for half in [0, 16] {
-            let mut acc = load_256::<R, u16>(&t, half);
+            let mut acc = load_256::<R, _, _>(&t, half);
             for l in (0..t.k).step_by(2) {
                 let p0 = _mm256_loadu_si256(t.b.add(l * PANEL + 2 * half) as *const _);
                 let p1 = _mm256_loadu_si256(t.b.add(l * PANEL + 2 * half + 16) as *const _);
@@ -343,12 +343,12 @@ mod x86 {
                     }
                 }
             }
-            store_256::<R, u16>(&t, half, &acc);
+            store_256::<R, _, _>(&t, half, &acc);
         }
     }
 
     #[inline(always)]
-    unsafe fn load_256<const R: usize, T>(t: &Tile<T>, half: usize) -> [[__m256; 2]; R] {
+    pub unsafe fn load_256<const R: usize, A, B>(t: &Tile<A, B>, half: usize) -> [[__m256; 2]; R] {
         let mut acc = [[_mm256_setzero_ps(); 2]; R];
         if t.accumulate {
             for r in 0..R {
@@ -360,7 +360,7 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn store_256<const R: usize, T>(t: &Tile<T>, half: usize, acc: &[[__m256; 2]; R]) {
+    pub unsafe fn store_256<const R: usize, A, B>(t: &Tile<A, B>, half: usize, acc: &[[__m256; 2]; R]) {
         for r in 0..R {
             let c = t.c.add(r * t.ldc + half);
             _mm256_storeu_ps(c, acc[r][0]);

@@ -73,8 +73,11 @@ pub(crate) fn project_qkv(
     qkv.resize(tokens * ld, 0.0);
     matmul(hidden, &layer.qkv, qkv, ld, false);
     if let (Some(q), Some(k), Some(v)) = (&p.q_bias, &p.k_bias, &p.v_bias) {
-        let bias = [model.param(q), model.param(k), model.param(v)].concat();
-        elementwise::add_bias(qkv, &bias);
+        let mut at = 0;
+        for bias in [q, k, v] {
+            elementwise::add_bias(qkv, ld, at, model.param(bias));
+            at += bias.len();
+        }
     }
     if let (Some(q), Some(k)) = (&p.q_norm, &p.k_norm) {
         raw.clone_from(qkv);
@@ -98,7 +101,7 @@ pub(crate) fn project_out(model: &Model, l: usize, mixed: &[f32], rows: &mut Row
     rows.load(mixed, x.len() / h, width, width);
     matmul(rows, &layer.o, x, h, true);
     if let Some(bias) = &p.o_bias {
-        elementwise::add_bias(x, model.param(bias));
+        elementwise::add_bias(x, h, 0, model.param(bias));
     }
 }
 
@@ -111,12 +114,13 @@ pub(crate) fn mlp(model: &Model, l: usize, x: &mut [f32], hidden: &mut Rows, inn
     gate_up.resize(x.len() / h * 2 * f, 0.0);
     matmul(hidden, &layer.gate_up, gate_up, 2 * f, false);
     if let (Some(gate), Some(up)) = (&p.gate_bias, &p.up_bias) {
-        elementwise::add_bias(gate_up, &[model.param(gate), model.param(up)].concat());
+        elementwise::add_bias(gate_up, 2 * f, 0, model.param(gate));
+        elementwise::add_bias(gate_up, 2 * f, f, model.param(up));
     }
     elementwise::swiglu(gate_up, f, inner);
     matmul(inner, &layer.down, x, h, true);
     if let Some(bias) = &p.down_bias {
-        elementwise::add_bias(x, model.param(bias));
+        elementwise::add_bias(x, h, 0, model.param(bias));
     }
 }
 

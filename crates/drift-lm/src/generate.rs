@@ -1,13 +1,14 @@
 //! Sampling many sequences at once: prompts are prefilled packed, then all active sequences decode
-//! together, a token each a step; a sequence that ends makes room for the next.
+//! together, a token each a step; a sequence that ends makes room for the next. Requests with the same
+//! prompt are drawn one after another: it is prefilled once, its keys and values are kept once, and a step reads them once for a few of them.
 
-use crate::block::{self, Activations, Scratch};
+use crate::decoder::Decoder;
 use crate::model::Model;
-use crate::packed::Packed;
 use crate::sampler::{Sampling, draw, uniform};
-use drift_kernels::Rows;
-use drift_kernels::attention::Cache;
+use drift_kernels::attention::KvFormat;
+use drift_kernels::par;
 use rayon::prelude::*;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 #[derive(Clone, Debug)]
@@ -17,6 +18,21 @@ pub struct Request {
     pub max_new: usize,
     /// Seeds this request's draws, whatever the others are.
     pub seed: u64,
+}
+
+/// How requests are decoded. `concurrency.into()` keeps keys and values as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoding {
+    /// Sequences at once; changes no sample.
+    pub concurrency: usize,
+    /// Anything but f32 changes samples a little.
+    pub kv: KvFormat,
+}
+
+impl From<usize> for Decoding {
+    fn from(concurrency: usize) -> Decoding {
+        Decoding { concurrency, kv: KvFormat::F32 }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,169 +52,125 @@ pub struct Sample {
 /// Prompt tokens that are prefilled at once, unless a single prompt is longer.
 const PREFILL_TOKENS: usize = 4096;
 
-/// Draws every request, at most `concurrency` at a time. `on_done` gets each as it finishes, by its
-/// index; `Break` ends the work.
+/// Draws every request. `on_done` gets each as it finishes, by its index; `Break` ends the work.
 pub fn generate(
     model: &Model,
     requests: &[Request],
     sampling: &Sampling,
     stop: &[u32],
-    concurrency: usize,
+    decoding: impl Into<Decoding>,
     on_done: &mut dyn FnMut(usize, Sample) -> ControlFlow<()>,
 ) {
-    let mut decoder = Decoder::new(model);
+    let Decoding { concurrency, kv } = decoding.into();
+    let mut queue = Queue::new(model, requests);
+    let mut decoder = Decoder::new(model, kv);
     let mut active: Vec<Sequence> = Vec::new();
-    let mut next = 0;
     loop {
-        while next < requests.len() && active.len() < concurrency.max(1) {
+        while active.len() < concurrency.max(1) && queue.next < queue.order.len() {
             let room = concurrency.max(1) - active.len();
-            let mut tokens = 0;
-            let first = next;
-            while next < requests.len() && next - first < room {
-                tokens += requests[next].prompt.len();
-                if next > first && tokens > PREFILL_TOKENS {
-                    break;
-                }
-                next += 1;
-            }
-            let mut new: Vec<Sequence> = (first..next).map(|i| Sequence::new(model, i, &requests[i])).collect();
-            decoder.prefill(requests, &mut new);
-            decoder.draw(requests, sampling, &mut new);
-            active.append(&mut new);
+            queue.admit(room, &mut decoder, sampling, &mut active);
         }
-        let mut still = Vec::with_capacity(active.len());
-        for sequence in active {
-            let request = &requests[sequence.request];
+        let mut i = 0;
+        while i < active.len() {
+            let sequence = &active[i];
             let ended = sequence.ids.last().is_some_and(|id| stop.contains(id));
-            if ended || sequence.ids.len() >= request.max_new {
+            if ended || sequence.ids.len() >= sequence.request.max_new {
                 let finish = if ended { Finish::Stop } else { Finish::Length };
-                if on_done(sequence.request, Sample { ids: sequence.ids, finish }).is_break() {
+                let Sequence { index, ids, .. } = active.remove(i);
+                decoder.end(i);
+                if on_done(index, Sample { ids, finish }).is_break() {
                     return;
                 }
             } else {
-                still.push(sequence);
+                i += 1;
             }
         }
-        active = still;
-        if active.is_empty() {
-            if next == requests.len() {
-                return;
-            }
-            continue;
+        if !active.is_empty() {
+            let tokens = active.iter().map(|sequence| sequence.ids[sequence.ids.len() - 1]);
+            decoder.step(tokens);
+            let rows = decoder.logits().par_chunks(model.config().vocab_size);
+            par::inside(|| {
+                active.par_iter_mut().zip(rows).for_each(|(sequence, logits)| sequence.draw(logits, sampling))
+            });
+        } else if queue.next == queue.order.len() {
+            return;
         }
-        decoder.step(&mut active);
-        decoder.draw(requests, sampling, &mut active);
     }
 }
 
 /// One request in flight.
-struct Sequence {
-    request: usize,
+struct Sequence<'a> {
+    index: usize,
+    request: &'a Request,
     ids: Vec<u32>,
-    /// Of each layer.
-    caches: Vec<Cache>,
-    /// Positions in the caches.
-    len: usize,
-    /// A buffer of the attention.
-    scores: Vec<f32>,
+    /// A buffer of drawing.
+    candidates: Vec<(f64, u32)>,
 }
 
-impl Sequence {
-    fn new(model: &Model, request: usize, of: &Request) -> Sequence {
-        let capacity = of.prompt.len() + of.max_new;
-        assert!(!of.prompt.is_empty() && capacity <= model.context(), "{capacity} tokens, context {}", model.context());
-        let caches = model.layers.iter().map(|layer| Cache::new(layer.heads, capacity)).collect();
-        Sequence { request, ids: Vec::new(), caches, len: 0, scores: Vec::new() }
+impl Sequence<'_> {
+    fn draw(&mut self, logits: &[f32], sampling: &Sampling) {
+        let u = uniform(self.request.seed, self.ids.len() as u64);
+        self.ids.push(draw(logits, sampling, u, &mut self.candidates));
     }
 }
 
-/// The buffers of prefill and decode.
-struct Decoder<'a> {
-    model: &'a Model,
-    scratch: Scratch,
-    keep: Activations,
-    x: Vec<f32>,
-    last: Vec<f32>,
-    rows: Rows,
-    /// Logits of the sequences at hand, `[B, V]`.
-    logits: Vec<f32>,
+/// The requests that wait, those of one prompt together.
+struct Queue<'a> {
+    requests: &'a [Request],
+    order: Vec<usize>,
+    next: usize,
+    /// Whether the prompt before `next` is the next one's too, and prefilled.
+    ready: bool,
 }
 
-impl<'a> Decoder<'a> {
-    fn new(model: &'a Model) -> Decoder<'a> {
-        let precision = model.precision();
-        Decoder {
-            model,
-            scratch: Scratch::new(precision),
-            keep: Activations::default(),
-            x: Vec::new(),
-            last: Vec::new(),
-            rows: Rows::new(precision),
-            logits: Vec::new(),
+impl<'a> Queue<'a> {
+    fn new(model: &Model, requests: &'a [Request]) -> Queue<'a> {
+        let mut first: HashMap<&[u32], usize> = HashMap::new();
+        for (i, Request { prompt, max_new, .. }) in requests.iter().enumerate() {
+            let (len, context) = (prompt.len() + max_new, model.context());
+            assert!(!prompt.is_empty() && len <= context, "{len} tokens, context {context}");
+            first.entry(prompt).or_insert(i);
         }
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|&i| first[&requests[i].prompt[..]]);
+        Queue { requests, order, next: 0, ready: false }
     }
 
-    /// Runs the prompts packed, fills the caches, leaves the logits after each prompt.
-    fn prefill(&mut self, requests: &[Request], sequences: &mut [Sequence]) {
-        let mut batch = Packed::default();
-        for sequence in sequences.iter_mut() {
-            let prompt = &requests[sequence.request].prompt;
-            batch.push_prompt(prompt);
-            sequence.len = prompt.len();
-        }
-        self.model.embed(&batch.tokens, &mut self.x);
-        for l in 0..self.model.config().num_layers {
-            block::forward(self.model, l, &batch, &mut self.x, &mut self.keep, &mut self.scratch);
-            let heads = self.model.layers[l].heads;
-            let (ld, qkv) = (heads.width(), &self.keep.qkv);
-            sequences.par_iter_mut().zip(&batch.segments).for_each(|(sequence, segment)| {
-                for t in 0..segment.len {
-                    sequence.caches[l].remember(&qkv[(segment.start + t) * ld..][..ld], heads, t);
+    fn same_prompt(&self, at: usize, other: usize) -> bool {
+        let prompt = |at: usize| self.order.get(at).map(|&i| &self.requests[i].prompt);
+        prompt(at) == prompt(other)
+    }
+
+    /// Starts up to `room` requests, as many as are prefilled at once.
+    fn admit(&mut self, room: usize, decoder: &mut Decoder, sampling: &Sampling, active: &mut Vec<Sequence<'a>>) {
+        let requests = self.requests;
+        let first = self.next;
+        let (mut prompts, mut tokens): (Vec<&[u32]>, usize) = (Vec::new(), 0);
+        while self.next < self.order.len() && self.next - first < room {
+            let known = if self.next == first { self.ready } else { self.same_prompt(self.next - 1, self.next) };
+            if !known {
+                let prompt = &requests[self.order[self.next]].prompt;
+                tokens += prompt.len();
+                if !prompts.is_empty() && tokens > PREFILL_TOKENS {
+                    break;
                 }
-            });
+                prompts.push(prompt);
+            }
+            self.next += 1;
         }
-        let h = self.model.config().hidden_size;
-        self.last.clear();
-        for segment in &batch.segments {
-            self.last.extend_from_slice(&self.x[(segment.start + segment.len - 1) * h..][..h]);
+        if !prompts.is_empty() {
+            decoder.prefill(&prompts);
         }
-        self.model.project(&self.last, &mut self.rows, &mut self.logits);
-    }
-
-    /// Runs the last drawn token of every sequence, leaves the logits after it.
-    fn step(&mut self, sequences: &mut [Sequence]) {
-        let model = self.model;
-        let tokens: Vec<u32> = sequences.iter().map(|s| s.ids[s.ids.len() - 1]).collect();
-        let positions: Vec<u32> = sequences.iter().map(|s| s.len as u32).collect();
-        model.embed(&tokens, &mut self.x);
-        let (s, keep) = (&mut self.scratch, &mut self.keep);
-        for l in 0..model.config().num_layers {
-            block::project_qkv(model, l, &self.x, &positions, &mut s.hidden, &mut keep.raw_qkv, &mut keep.qkv);
-            let heads = model.layers[l].heads;
-            let width = heads.queries * heads.dim;
-            keep.mixed.resize(sequences.len() * width, 0.0);
-            let rows = keep.qkv.par_chunks(heads.width()).zip(keep.mixed.par_chunks_mut(width));
-            sequences.par_iter_mut().zip(rows).for_each(|(sequence, (row, mixed))| {
-                let cache = &mut sequence.caches[l];
-                cache.remember(row, heads, sequence.len);
-                cache.decode(row, heads, sequence.len + 1, &mut sequence.scores, mixed);
-            });
-            block::project_out(model, l, &keep.mixed, &mut s.mixed, &mut self.x);
-            block::mlp(model, l, &mut self.x, &mut s.hidden, &mut s.inner, &mut keep.gate_up);
+        for at in first..self.next {
+            let index = self.order[at];
+            let request = &requests[index];
+            let mut sequence =
+                Sequence { index, request, ids: Vec::with_capacity(request.max_new), candidates: Vec::new() };
+            let more = self.same_prompt(at, at + 1);
+            let logits = decoder.begin(more);
+            sequence.draw(logits, sampling);
+            active.push(sequence);
+            self.ready = more;
         }
-        for sequence in sequences.iter_mut() {
-            sequence.len += 1;
-        }
-        model.project(&self.x, &mut self.rows, &mut self.logits);
-    }
-
-    /// One token for each sequence, from its row of the logits.
-    fn draw(&mut self, requests: &[Request], sampling: &Sampling, sequences: &mut [Sequence]) {
-        let rows = self.logits.par_chunks(self.model.config().vocab_size);
-        sequences.par_iter_mut().zip(rows).for_each(|(sequence, logits)| {
-            let seed = requests[sequence.request].seed;
-            let u = uniform(seed, sequence.ids.len() as u64);
-            sequence.ids.push(draw(logits, sampling, u));
-        });
     }
 }

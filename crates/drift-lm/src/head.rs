@@ -83,6 +83,7 @@ pub(crate) struct HeadBackward {
     d_normed: Vec<f32>,
     d_gathered: Vec<f32>,
     rstd: Vec<f32>,
+    targets: Vec<u32>,
 }
 
 impl HeadBackward {
@@ -96,6 +97,7 @@ impl HeadBackward {
             d_normed: Vec::new(),
             d_gathered: Vec::new(),
             rstd: Vec::new(),
+            targets: Vec::new(),
         }
     }
 
@@ -114,7 +116,8 @@ impl HeadBackward {
         let (h, answers) = (c.hidden_size, batch.targets.len());
         let norm_range = model.layout().final_norm.clone();
         let weight = model.param(&norm_range);
-        let targets: Vec<u32> = batch.targets.iter().map(|t| t.token).collect();
+        self.targets.clear();
+        self.targets.extend(batch.targets.iter().map(|target| target.token));
         self.again.resize(answers * h, 0.0);
         for (x, out) in head.gathered.chunks(h).zip(self.again.chunks_mut(h)) {
             norm::row(x, weight, c.rms_norm_eps, out);
@@ -126,7 +129,7 @@ impl HeadBackward {
         let d_head = &mut grads[model.head_range()];
         for first in (0..c.vocab_size).step_by(SLAB) {
             let width = head.slab(model, first);
-            logp_backward(&mut head.logits, width, first, &head.lse, &targets, dlogps);
+            logp_backward(&mut head.logits, width, first, &head.lse, &self.targets, dlogps);
             self.rows.load(&head.logits, answers, width, width);
             let isa = Isa::current();
             let weights = &model.param(&model.head_range())[first * h..(first + width) * h];

@@ -6,7 +6,9 @@
 
 mod block;
 pub mod config;
+mod decoder;
 pub mod error;
+pub mod forced;
 mod forward;
 pub mod generate;
 pub mod gguf;
@@ -23,8 +25,9 @@ pub mod save;
 pub mod tape;
 
 pub use config::ModelConfig;
+pub use drift_kernels::attention::KvFormat;
 pub use drift_kernels::{Precision, meter};
-pub use generate::{Finish, Request, Sample, generate};
+pub use generate::{Decoding, Finish, Request, Sample, generate};
 pub use model::Model;
 pub use packed::{Packed, Target};
 pub use sampler::Sampling;

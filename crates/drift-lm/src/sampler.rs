@@ -1,5 +1,7 @@
 //! From logits to one token: temperature, top-k, top-p, greedy.
 
+use drift_kernels::softmax;
+
 /// How a token is drawn. `top_k` 0 and `top_p` 1 are off; temperature 0 is greedy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
@@ -14,22 +16,25 @@ impl Sampling {
 
 /// Draws from `logits[V]` with the uniform number `u` in [0, 1). Filters as transformers does:
 /// temperature, then top-k, then top-p over what is left (the token that crosses p is kept). Equal
-/// probabilities are ordered by token.
-pub fn draw(logits: &[f32], sampling: &Sampling, u: f64) -> u32 {
+/// probabilities are ordered by token. `candidates` is a buffer.
+pub fn draw(logits: &[f32], sampling: &Sampling, u: f64, candidates: &mut Vec<(f64, u32)>) -> u32 {
     if sampling.temperature == 0.0 {
         return greedy(logits);
     }
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let max = softmax::max(logits);
     let weight = |logit: f32| (((logit - max) / sampling.temperature) as f64).exp();
     let limited = sampling.top_k > 0 && sampling.top_k < logits.len();
-    let total: f64 = logits.iter().map(|&l| weight(l)).sum();
+    let total = softmax::sum_exp(logits, max, sampling.temperature);
 
     // Candidates in descending order. The first attempt leaves out what is too unlikely to matter
     // for top-p; only where that was not enough is everything sorted.
     for floor in [1e-6 * total, 0.0] {
         if floor == 0.0 || sampling.top_p < 1.0 || limited {
-            let mut candidates: Vec<(f64, u32)> =
-                logits.iter().enumerate().map(|(v, &l)| (weight(l), v as u32)).filter(|c| c.0 >= floor).collect();
+            candidates.clear();
+            // A little below the floor's logit: exponentials are worth their time for few alone.
+            let least = (max as f64 + sampling.temperature as f64 * floor.ln() - 1e-3) as f32;
+            let near = logits.iter().zip(0..).filter(|(logit, _)| **logit >= least);
+            candidates.extend(near.map(|(&logit, v)| (weight(logit), v)).filter(|c| c.0 >= floor));
             candidates.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             if limited && candidates.len() < sampling.top_k && floor > 0.0 {
                 continue;
@@ -43,14 +48,14 @@ pub fn draw(logits: &[f32], sampling: &Sampling, u: f64) -> u32 {
             let mut mass = 0.0;
             let cut = candidates.iter().position(|c| {
                 mass += c.0;
-                mass >= sampling.top_p as f64 * left
+                mass >= sampling.top_p as f64 * left && sampling.top_p < 1.0
             });
             match cut {
                 Some(last) => candidates.truncate(last + 1),
-                None if floor > 0.0 => continue,
+                None if floor > 0.0 && sampling.top_p < 1.0 => continue,
                 None => {}
             }
-            return pick(&candidates, u);
+            return pick(candidates, u);
         }
     }
     unreachable!("the second attempt takes every token")
@@ -93,9 +98,9 @@ mod tests {
 
     fn shares(logits: &[f32], sampling: Sampling) -> Vec<f64> {
         const DRAWS: u64 = 40_000;
-        let mut counts = vec![0.0; logits.len()];
+        let (mut counts, mut buffer) = (vec![0.0; logits.len()], Vec::new());
         for n in 0..DRAWS {
-            counts[draw(logits, &sampling, uniform(7, n)) as usize] += 1.0 / DRAWS as f64;
+            counts[draw(logits, &sampling, uniform(7, n), &mut buffer) as usize] += 1.0 / DRAWS as f64;
         }
         counts
     }
@@ -119,6 +124,6 @@ mod tests {
         check(Sampling { temperature: 0.5, ..plain }, [0.25 / z, 0.09 / z, 0.0225 / z, 0.0025 / z]);
         // top-p counts what top-k left: .625 of it is the first token.
         check(Sampling { top_k: 2, top_p: 0.6, ..plain }, [1.0, 0.0, 0.0, 0.0]);
-        assert_eq!(draw(&[1.0, 3.0, 3.0], &Sampling::GREEDY, 0.9), 1);
+        assert_eq!(draw(&[1.0, 3.0, 3.0], &Sampling::GREEDY, 0.9, &mut Vec::new()), 1);
     }
 }

@@ -1,52 +1,11 @@
 //! What the engine promises of its bits: packing, batching, threads and memory change nothing.
 
-use drift_lm::config::{Family, RopeScaling};
-use drift_lm::params::Layout;
-use drift_lm::{Model, ModelConfig, Packed, Precision, Request, Sample, Sampling, Tape, generate};
+mod tiny;
+
+use drift_lm::forced::decoded_logps;
+use drift_lm::{KvFormat, Model, Packed, Precision, Request, Sample, Sampling, Tape, generate};
 use std::ops::ControlFlow;
-
-fn config() -> ModelConfig {
-    ModelConfig {
-        family: Family::Qwen3,
-        vocab_size: 300,
-        hidden_size: 48,
-        intermediate_size: 80,
-        num_layers: 3,
-        num_heads: 4,
-        num_kv_heads: 2,
-        head_dim: 16,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: RopeScaling::None,
-        max_position_embeddings: 512,
-        tie_word_embeddings: true,
-        qkv_bias: true,
-        o_bias: true,
-        mlp_bias: true,
-        qk_norm: true,
-        windows: vec![None, Some(40), None],
-        bos_token_id: None,
-        eos_token_ids: vec![0],
-    }
-}
-
-fn noise(seed: u64, n: usize) -> impl Iterator<Item = f32> {
-    let mut x = seed.wrapping_mul(2) | 1;
-    (0..n).map(move |_| {
-        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (x >> 40) as f32 / (1 << 23) as f32 - 1.0
-    })
-}
-
-fn model(precision: Precision) -> Model {
-    let config = config();
-    let len = Layout::of(&config).len;
-    Model::new(config, noise(1, len).map(|v| v * 0.3).collect(), precision)
-}
-
-fn ids(seed: u64, n: usize) -> Vec<u32> {
-    noise(seed, n).map(|v| ((v + 1.0) * 149.0) as u32).collect()
-}
+use tiny::{ids, model};
 
 /// Prompt, chosen and rejected of three pairs: long, short, and an answer of a single token.
 fn pairs() -> Vec<[Vec<u32>; 3]> {
@@ -182,9 +141,10 @@ fn gradients_follow_the_loss() {
 #[test]
 fn company_changes_no_sampled_token() {
     let model = model(Precision::F32);
-    let requests: Vec<Request> = (0..7)
-        .map(|i| Request { prompt: ids(50 + i, 3 + 9 * i as usize), max_new: 20 + i as usize, seed: i })
-        .collect();
+    // The last four have one prompt, of more than a page, which the first has too.
+    let prompt = |i: u64| if i == 0 || i > 6 { ids(40, 150) } else { ids(50 + i, 3 + 9 * i as usize) };
+    let requests: Vec<Request> =
+        (0..11).map(|i| Request { prompt: prompt(i), max_new: 20 + i as usize, seed: i }).collect();
     let sampling = Sampling { temperature: 0.8, top_p: 0.95, top_k: 0 };
     let run = |concurrency: usize, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -201,9 +161,40 @@ fn company_changes_no_sampled_token() {
     for (sample, request) in alone.iter().zip(&requests) {
         assert!((1..=request.max_new).contains(&sample.ids.len()));
     }
+    // Alone: each with a cache of its own.
+    for (i, request) in requests.iter().enumerate() {
+        generate(&model, std::slice::from_ref(request), &sampling, &[0, 5], 1, &mut |_, sample| {
+            assert_eq!(sample, alone[i], "request {i}");
+            ControlFlow::Continue(())
+        });
+    }
     for (concurrency, threads) in [(3, 1), (7, 2), (100, 3)] {
         assert_eq!(alone, run(concurrency, threads), "{concurrency} at once, {threads} threads");
     }
+}
+
+#[test]
+fn decoding_of_a_given_answer_gives_its_log_probs() {
+    let model = model(Precision::F32);
+    let sequences: Vec<(Vec<u32>, Vec<u32>)> =
+        [(90, 70), (5, 1), (64, 30)].map(|(prompt, answer)| (ids(prompt as u64, prompt), ids(7, answer))).to_vec();
+    let slices: Vec<(&[u32], &[u32])> = sequences.iter().map(|(p, a)| (&p[..], &a[..])).collect();
+    let mut batch = Packed::default();
+    let ranges: Vec<_> = slices.iter().map(|(prompt, answer)| batch.push_sequence(prompt, answer)).collect();
+    let packed = model.logps(&batch);
+    let distance = |kv: KvFormat| {
+        let decoded = decoded_logps(&model, &slices, kv);
+        let of = |(range, decoded): (&std::ops::Range<usize>, &Vec<f32>)| {
+            assert_eq!(range.len(), decoded.len());
+            let pairs = packed[range.clone()].iter().zip(decoded);
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        ranges.iter().zip(&decoded).map(of).fold(0.0, f32::max)
+    };
+    let [exact, bf16, int8] = KvFormat::ALL.map(distance);
+    // Sums in another order; then 8 bits of every value; then 7 bits of the largest.
+    assert!(exact < 2e-5, "{exact}");
+    assert!(exact < bf16 && bf16 < int8 && int8 < 0.2, "{bf16} {int8}");
 }
 
 #[test]

@@ -55,6 +55,18 @@ impl TrainConfig {
             ("max_grad_norm", self.max_grad_norm, self.max_grad_norm > 0.0, "> 0"),
             ("sigma_tau", self.sigma_tau, (0.0..=1.0).contains(&self.sigma_tau), "0 to 1"),
             ("batch_size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
+            (
+                "batch_size",
+                self.batch_size as f64,
+                self.batch_size > 1 || !matches!(self.objective.loss, PairLoss::Kto { .. }),
+                "at least 2 with kto: its KL comes from the other answers of a step",
+            ),
+            (
+                "rpo_alpha",
+                self.objective.rpo_alpha,
+                self.objective.rpo_alpha > 0.0 || self.objective.loss != PairLoss::Sft,
+                "> 0 with sft: nothing else is left of the loss",
+            ),
             ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
             (
                 "max_prompt_length",

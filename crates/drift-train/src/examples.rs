@@ -1,13 +1,15 @@
 //! Pairs as token ids: which ones fit, in which order they are trained on, which ones share a pass.
 
 use crate::error::{Error, Result};
+use crate::loss::Sides;
 use blake3::Hash;
 use drift_lm::Model;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// One preference pair. The prompt's ids are a prefix of both sequences; each answer ends with its end token.
+/// One preference pair. The prompt's ids are a prefix of both sequences; each answer ends with its end token. An answer
+/// alone, for a loss that takes such, is a pair whose other side is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     pub id: String,
@@ -66,6 +68,8 @@ pub struct FitCounts {
     pub dropped_empty_chosen: usize,
     pub dropped_empty_rejected: usize,
     pub dropped_over_long: usize,
+    /// Other answers than the loss takes: two where it takes one, or none.
+    pub dropped_wrong_sides: usize,
     /// Kept, with a prompt cut to `max_prompt_length`.
     pub cut_to_max_prompt_length: usize,
     /// Kept, with a prompt cut (further) so that the longer sequence meets `max_length`.
@@ -80,21 +84,29 @@ impl std::fmt::Display for FitCounts {
             f,
             "dropped: {} empty prompt, {} empty chosen, {} empty rejected, {} over long",
             self.dropped_empty_prompt, self.dropped_empty_chosen, self.dropped_empty_rejected, self.dropped_over_long
-        )
+        )?;
+        match self.dropped_wrong_sides {
+            0 => Ok(()),
+            n => write!(f, ", {n} with other answers than the loss takes"),
+        }
     }
 }
 
-/// Applies the length rules; only prompts are ever shortened, at their start.
-pub fn fit(examples: Vec<Example>, lengths: &Lengths) -> (Vec<Example>, FitCounts) {
+/// Keeps the examples that have the answers of `sides`, and applies the length rules; only prompts are ever shortened, at
+/// their start.
+pub fn fit(examples: Vec<Example>, sides: Sides, lengths: &Lengths) -> (Vec<Example>, FitCounts) {
     let mut counts = FitCounts { given: examples.len(), ..FitCounts::default() };
     let mut kept = Vec::with_capacity(examples.len());
     for mut example in examples {
+        let (chosen, rejected) = (!example.chosen.is_empty(), !example.rejected.is_empty());
         let reason = if example.prompt.is_empty() {
             &mut counts.dropped_empty_prompt
-        } else if example.chosen.is_empty() {
+        } else if sides == Sides::Both && !chosen {
             &mut counts.dropped_empty_chosen
-        } else if example.rejected.is_empty() {
+        } else if sides == Sides::Both && !rejected {
             &mut counts.dropped_empty_rejected
+        } else if (sides == Sides::Chosen && (!chosen || rejected)) || (sides == Sides::One && chosen == rejected) {
+            &mut counts.dropped_wrong_sides
         } else {
             let full = example.prompt.len();
             let capped = full.min(lengths.max_prompt_length);
@@ -206,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_long_prompt_keeps_its_last_tokens() {
-        let (kept, counts) = fit(vec![example(8, 2, 3)], &lengths(OverLong::Drop));
+        let (kept, counts) = fit(vec![example(8, 2, 3)], Sides::Both, &lengths(OverLong::Drop));
         assert_eq!(kept[0].prompt, [102, 103, 104, 105, 106, 107]);
         assert_eq!((counts.kept, counts.cut_to_max_prompt_length, counts.cut_to_max_length), (1, 1, 0));
     }
@@ -214,18 +226,21 @@ mod tests {
     #[test]
     fn an_over_long_pair_is_dropped_or_loses_prompt_and_is_counted() {
         let rows = || vec![example(5, 2, 7), example(5, 10, 2)];
-        let (kept, counts) = fit(rows(), &lengths(OverLong::Drop));
+        let (kept, counts) = fit(rows(), Sides::Both, &lengths(OverLong::Drop));
         assert_eq!((kept.len(), counts.dropped_over_long), (0, 2));
         // The longer answer decides for both sides: 10 - 7 leaves 3 of the prompt. 10 - 10 leaves none.
-        let (kept, counts) = fit(rows(), &lengths(OverLong::CutPrompt));
+        let (kept, counts) = fit(rows(), Sides::Both, &lengths(OverLong::CutPrompt));
         assert_eq!(kept[0].prompt, [102, 103, 104]);
         assert_eq!((counts.kept, counts.cut_to_max_length, counts.dropped_over_long), (1, 1, 1));
     }
 
     #[test]
     fn empty_sides_are_dropped_by_reason() {
-        let (kept, counts) =
-            fit(vec![example(0, 1, 1), example(1, 0, 1), example(1, 1, 0), example(1, 1, 1)], &lengths(OverLong::Drop));
+        let (kept, counts) = fit(
+            vec![example(0, 1, 1), example(1, 0, 1), example(1, 1, 0), example(1, 1, 1)],
+            Sides::Both,
+            &lengths(OverLong::Drop),
+        );
         assert_eq!(kept.len(), 1);
         assert_eq!([counts.dropped_empty_prompt, counts.dropped_empty_chosen, counts.dropped_empty_rejected], [1; 3]);
         assert_eq!(counts.equal_answers, 1);
@@ -238,7 +253,7 @@ mod tests {
         ) {
             let given: Vec<Example> = sizes.iter().map(|&(p, c, r)| example(p, c, r)).collect();
             let lengths = lengths(if cut { OverLong::CutPrompt } else { OverLong::Drop });
-            let (kept, n) = fit(given.clone(), &lengths);
+            let (kept, n) = fit(given.clone(), Sides::Both, &lengths);
             prop_assert_eq!(n.given, given.len());
             prop_assert_eq!(n.kept, kept.len());
             let dropped = n.dropped_empty_prompt + n.dropped_empty_chosen + n.dropped_empty_rejected + n.dropped_over_long;

@@ -10,6 +10,11 @@
 //! | robust | (-(1-e) log sigma(s) + e log sigma(-s)) / (1-2e) | Chowdhury et al. 2024 (arXiv 2403.00409), eq. 13 |
 //! | hinge | max(0, 1 - s) | Zhao et al. 2023, SLiC-HF (arXiv 2305.10425), on DPO's s |
 //! | ipo | (r(y+)/n+ - r(y-)/n- - 1/(2 beta))^2 | Azar et al. 2023 (arXiv 2310.12036), eq. 17, a mean over tokens as TRL does |
+//! | kto | w sigma(-s), w by side, the reference raised by the step's KL | Ethayarajh et al. 2024 (arXiv 2402.01306), eq. 7 |
+//! | sft | 0 | |
+//!
+//! An answer alone is a pair that lacks the other side: its s is beta r(y+), or -beta r(y-). KTO is for those, and so
+//! is supervised fine-tuning (sft), which is the second term below and nothing else.
 //!
 //! The loss of a step is the mean of l over its pairs plus `rpo_alpha` times the mean of -log pi
 //! over all chosen tokens of the step (RPO, arXiv 2404.19733, eq. 1, normalised as TRL does since
@@ -34,9 +39,28 @@ pub enum PairLoss {
     Robust {
         label_smoothing: f64,
     },
+    /// Of single answers, the weights >= 0: chosen ones are desirable, rejected ones undesirable. [`crate::kto`] has
+    /// the KL.
+    Kto {
+        desirable_weight: f64,
+        undesirable_weight: f64,
+    },
+    /// No pair term: `rpo_alpha` times the NLL of single chosen answers.
+    Sft,
 }
 
-/// Sums of log-probs over the completion tokens of one pair, in nats, and the token counts.
+/// Which answers an example has to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sides {
+    Both,
+    /// The chosen one alone.
+    Chosen,
+    /// Either one, not both.
+    One,
+}
+
+/// Sums of log-probs over the completion tokens of one pair, in nats, and the token counts; zeros for a side that is
+/// not there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairLogps {
     pub policy_chosen: f64,
@@ -73,9 +97,9 @@ impl Objective {
         [term.d_chosen / pairs - self.rpo_alpha / chosen_tokens as f64, term.d_rejected / pairs]
     }
 
-    /// The step's loss from the mean of its pair losses and its NLL.
-    pub fn step_loss(&self, mean_pair_loss: f64, nll: f64) -> f64 {
-        mean_pair_loss + self.rpo_alpha * nll
+    /// The step's loss from the mean of its pair losses and its NLL, which a step without chosen answers does not have.
+    pub fn step_loss(&self, mean_pair_loss: f64, nll: Option<f64>) -> f64 {
+        nll.map_or(mean_pair_loss, |nll| mean_pair_loss + self.rpo_alpha * nll)
     }
 }
 
@@ -85,6 +109,16 @@ impl PairLogps {
         [beta * (self.policy_chosen - self.ref_chosen), beta * (self.policy_rejected - self.ref_rejected)]
     }
 
+    /// Rewards measured from `kl` nats above the reference.
+    pub fn above(self, kl: f64) -> PairLogps {
+        let raised = |logp: f64, n: usize| if n > 0 { logp + kl } else { logp };
+        PairLogps {
+            ref_chosen: raised(self.ref_chosen, self.n_chosen),
+            ref_rejected: raised(self.ref_rejected, self.n_rejected),
+            ..self
+        }
+    }
+
     /// s, the difference of the two rewards, whatever the loss.
     pub fn margin(&self, beta: f64) -> f64 {
         beta * ((self.policy_chosen - self.ref_chosen) - (self.policy_rejected - self.ref_rejected))
@@ -92,11 +126,32 @@ impl PairLogps {
 }
 
 impl PairLoss {
+    pub fn sides(&self) -> Sides {
+        match self {
+            PairLoss::Kto { .. } => Sides::One,
+            PairLoss::Sft => Sides::Chosen,
+            _ => Sides::Both,
+        }
+    }
+
+    /// Whether it compares the policy with the weights that training starts from.
+    pub fn has_reference(&self) -> bool {
+        !matches!(self, PairLoss::Sft)
+    }
+
     pub fn check(&self) -> Result<()> {
+        if let PairLoss::Kto { desirable_weight, undesirable_weight } = *self {
+            let weights = [("desirable_weight", desirable_weight), ("undesirable_weight", undesirable_weight)];
+            for (key, weight) in weights {
+                if !(weight >= 0.0 && weight.is_finite()) {
+                    return Err(Error::new(format!("loss.kto.{key}"), format!("{weight}, expected >= 0")));
+                }
+            }
+        }
         let (name, e, below, allowed) = match *self {
             PairLoss::Cdpo { label_smoothing: e } => ("cdpo", e, e <= 0.5, "0 <= label_smoothing <= 0.5"),
             PairLoss::Robust { label_smoothing: e } => ("robust", e, e < 0.5, "0 <= label_smoothing < 0.5"),
-            PairLoss::Sigmoid | PairLoss::Ipo | PairLoss::Hinge => return Ok(()),
+            _ => return Ok(()),
         };
         if e >= 0.0 && below {
             return Ok(());
@@ -122,6 +177,11 @@ impl PairLoss {
                 )
             }
             PairLoss::Hinge => ((1.0 - s).max(0.0), if s < 1.0 { -1.0 } else { 0.0 }),
+            PairLoss::Kto { desirable_weight, undesirable_weight } => {
+                let w = if p.n_chosen > 0 { desirable_weight } else { undesirable_weight };
+                (w * sigmoid(-s), -w * sigmoid(s) * sigmoid(-s))
+            }
+            PairLoss::Sft => (0.0, 0.0),
             PairLoss::Ipo => return ipo(beta, p),
         };
         PairTerm { loss, d_chosen: beta * dl, d_rejected: -beta * dl }
@@ -155,12 +215,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [PairLoss; 5] = [
+    const ALL: [PairLoss; 6] = [
         PairLoss::Sigmoid,
         PairLoss::Ipo,
         PairLoss::Hinge,
         PairLoss::Cdpo { label_smoothing: 0.1 },
         PairLoss::Robust { label_smoothing: 0.1 },
+        PairLoss::Kto { desirable_weight: 1.5, undesirable_weight: 0.5 },
     ];
 
     /// r(y+) = 3, r(y-) = -2, so at beta 0.1 s = 0.5.
@@ -198,6 +259,20 @@ mod tests {
         close(ipo.loss, 21.16);
         close(ipo.d_chosen, -0.92);
         close(ipo.d_rejected, 0.46);
+    }
+
+    /// A good answer at r = 3 and a bad one at r = -2, the KL 1: s is 0.1 (3 - 1) = 0.2 and -0.1 (-2 - 1) = 0.3.
+    /// sigma(-0.2) = 0.4501660027, sigma(-0.3) = 0.4255574832.
+    #[test]
+    fn kto_by_hand() {
+        let kto = PairLoss::Kto { desirable_weight: 2.0, undesirable_weight: 0.5 };
+        let good = PairLogps { policy_rejected: 0.0, ref_rejected: 0.0, n_rejected: 0, ..PAIR }.above(1.0);
+        let bad = PairLogps { policy_chosen: 0.0, ref_chosen: 0.0, n_chosen: 0, ..PAIR }.above(1.0);
+        let (good, bad) = (kto.term(0.1, &good), kto.term(0.1, &bad));
+        close(good.loss, 2.0 * 0.4501660027);
+        close(good.d_chosen, -0.1 * 2.0 * 0.4501660027 * 0.5498339973);
+        close(bad.loss, 0.5 * 0.4255574832);
+        close(bad.d_rejected, 0.1 * 0.5 * 0.4255574832 * 0.5744425168);
     }
 
     #[test]

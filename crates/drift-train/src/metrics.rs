@@ -46,7 +46,9 @@ impl PairRecord {
     }
 }
 
-/// One line of `metrics.jsonl`. Means are over the pairs of the step, with the weights before its update.
+/// One line of `metrics.jsonl`. Means are over the pairs of the step that have the side in question, with the weights
+/// before its update; what the loss or the step does not have (the sigma of single answers, rewards without a reference)
+/// is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
     /// From 1.
@@ -55,19 +57,19 @@ pub struct StepMetrics {
     pub epoch: f64,
     /// Mean pair loss + rpo_alpha x `nll`.
     pub loss: f64,
-    #[serde(rename = "rewards/chosen")]
-    pub rewards_chosen: f64,
-    #[serde(rename = "rewards/rejected")]
-    pub rewards_rejected: f64,
-    #[serde(rename = "rewards/margins")]
-    pub rewards_margins: f64,
+    #[serde(rename = "rewards/chosen", default, skip_serializing_if = "Option::is_none")]
+    pub rewards_chosen: Option<f64>,
+    #[serde(rename = "rewards/rejected", default, skip_serializing_if = "Option::is_none")]
+    pub rewards_rejected: Option<f64>,
+    #[serde(rename = "rewards/margins", default, skip_serializing_if = "Option::is_none")]
+    pub rewards_margins: Option<f64>,
     /// Share of pairs whose chosen reward is strictly the higher one: 0 while the policy is the reference.
-    #[serde(rename = "rewards/accuracies")]
-    pub rewards_accuracies: f64,
-    #[serde(rename = "logps/chosen")]
-    pub logps_chosen: f64,
-    #[serde(rename = "logps/rejected")]
-    pub logps_rejected: f64,
+    #[serde(rename = "rewards/accuracies", default, skip_serializing_if = "Option::is_none")]
+    pub rewards_accuracies: Option<f64>,
+    #[serde(rename = "logps/chosen", default, skip_serializing_if = "Option::is_none")]
+    pub logps_chosen: Option<f64>,
+    #[serde(rename = "logps/rejected", default, skip_serializing_if = "Option::is_none")]
+    pub logps_rejected: Option<f64>,
     /// Before clipping.
     pub grad_norm: f64,
     /// Used by this step.
@@ -75,18 +77,25 @@ pub struct StepMetrics {
     /// Since the start, counted as TRL does: the prompt with each of the two answers.
     pub num_tokens: u64,
     /// -log pi of the chosen answers, mean over all their tokens in the step.
-    pub nll: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nll: Option<f64>,
+    /// Of kto: how far the policy is from the reference on the step's mismatched answers, in nats, at least 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl: Option<f64>,
     /// Mean of sigma(-s); 0.5 while the policy is the reference.
-    pub sigma: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma: Option<f64>,
     /// Share of pairs with sigma(-s) >= tau, the bound included.
-    pub sigma_share_tau: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma_share_tau: Option<f64>,
     /// sigma(-s) of each pair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sigmas: Vec<f64>,
     /// Mean tokens of an answer.
-    #[serde(rename = "length/chosen")]
-    pub length_chosen: f64,
-    #[serde(rename = "length/rejected")]
-    pub length_rejected: f64,
+    #[serde(rename = "length/chosen", default, skip_serializing_if = "Option::is_none")]
+    pub length_chosen: Option<f64>,
+    #[serde(rename = "length/rejected", default, skip_serializing_if = "Option::is_none")]
+    pub length_rejected: Option<f64>,
 }
 
 /// What a step knows beside its pairs; see the fields of the same names in [`StepMetrics`].
@@ -97,36 +106,50 @@ pub struct StepFacts {
     pub learning_rate: f64,
     /// Of the steps before.
     pub num_tokens: u64,
+    pub kl: Option<f64>,
 }
 
 impl StepMetrics {
     pub fn new(config: &TrainConfig, pairs: &[PairRecord], facts: StepFacts) -> StepMetrics {
-        let mean = |f: &dyn Fn(&PairRecord) -> f64| pairs.iter().map(f).sum::<f64>() / pairs.len() as f64;
+        let mean = |of: &[&PairRecord], f: &dyn Fn(&PairRecord) -> f64| {
+            (!of.is_empty()).then(|| of.iter().map(|p| f(p)).sum::<f64>() / of.len() as f64)
+        };
+        let with = |side: fn(&PairRecord) -> bool| pairs.iter().filter(|p| side(p)).collect::<Vec<_>>();
+        let has_chosen = with(|p| p.n_chosen > 0);
+        let has_rejected = with(|p| p.n_rejected > 0);
+        let has_both = with(|p| p.n_chosen > 0 && p.n_rejected > 0);
         let beta = config.objective.beta;
         let chosen = |p: &PairRecord| beta * (p.policy_chosen_logps - p.ref_chosen_logps);
         let rejected = |p: &PairRecord| beta * (p.policy_rejected_logps - p.ref_rejected_logps);
+        let reward = |of, f| mean(of, f).filter(|_| config.objective.loss.has_reference());
+        let (rewards_chosen, rewards_rejected) = (reward(&has_chosen, &chosen), reward(&has_rejected, &rejected));
+        let apart = rewards_chosen.zip(rewards_rejected).map(|(chosen, rejected)| chosen - rejected);
         let chosen_tokens: usize = pairs.iter().map(|p| p.n_chosen).sum();
         let nll = -pairs.iter().map(|p| p.policy_chosen_logps).sum::<f64>() / chosen_tokens as f64;
-        let tokens: usize = pairs.iter().map(|p| 2 * p.n_prompt + p.n_chosen + p.n_rejected).sum();
+        let nll = (chosen_tokens > 0).then_some(nll);
+        let answers = |p: &PairRecord| usize::from(p.n_chosen > 0) + usize::from(p.n_rejected > 0);
+        let tokens: usize = pairs.iter().map(|p| answers(p) * p.n_prompt + p.n_chosen + p.n_rejected).sum();
+        let pair_losses = pairs.iter().map(|p| p.loss).sum::<f64>() / pairs.len() as f64;
         StepMetrics {
             step: facts.step,
             epoch: facts.epoch,
-            loss: config.objective.step_loss(mean(&|p| p.loss), nll),
-            rewards_chosen: mean(&chosen),
-            rewards_rejected: mean(&rejected),
-            rewards_margins: mean(&|p| chosen(p) - rejected(p)),
-            rewards_accuracies: mean(&|p| f64::from(u8::from(chosen(p) > rejected(p)))),
-            logps_chosen: mean(&|p| p.policy_chosen_logps),
-            logps_rejected: mean(&|p| p.policy_rejected_logps),
+            loss: config.objective.step_loss(pair_losses, nll),
+            rewards_chosen,
+            rewards_rejected,
+            rewards_margins: mean(&has_both, &|p| chosen(p) - rejected(p)).or(apart),
+            rewards_accuracies: mean(&has_both, &|p| f64::from(u8::from(chosen(p) > rejected(p)))),
+            logps_chosen: mean(&has_chosen, &|p| p.policy_chosen_logps),
+            logps_rejected: mean(&has_rejected, &|p| p.policy_rejected_logps),
             grad_norm: facts.grad_norm,
             learning_rate: facts.learning_rate,
             num_tokens: facts.num_tokens + tokens as u64,
             nll,
-            sigma: mean(&|p| p.sigma),
-            sigma_share_tau: mean(&|p| f64::from(u8::from(p.sigma >= config.sigma_tau))),
-            sigmas: pairs.iter().map(|p| p.sigma).collect(),
-            length_chosen: mean(&|p| p.n_chosen as f64),
-            length_rejected: mean(&|p| p.n_rejected as f64),
+            kl: facts.kl,
+            sigma: mean(&has_both, &|p| p.sigma),
+            sigma_share_tau: mean(&has_both, &|p| f64::from(u8::from(p.sigma >= config.sigma_tau))),
+            sigmas: has_both.iter().map(|p| p.sigma).collect(),
+            length_chosen: mean(&has_chosen, &|p| p.n_chosen as f64),
+            length_rejected: mean(&has_rejected, &|p| p.n_rejected as f64),
         }
     }
 }

@@ -139,9 +139,16 @@ pub fn norms_by_param(layout: &Layout, grads: &[f32]) -> Vec<f64> {
 
 /// L2 norm, summed in f64.
 pub fn norm(x: &[f32]) -> f64 {
-    let parts: Vec<f64> =
-        x.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|&g| f64::from(g) * f64::from(g)).sum()).collect();
-    parts.iter().sum::<f64>().sqrt()
+    // Pieces whose sums exist at once.
+    const PIECES: usize = 1024;
+    let mut parts = [0.0f64; PIECES];
+    let mut total = 0.0;
+    for x in x.chunks(PIECES * CHUNK) {
+        let pieces = x.par_chunks(CHUNK).zip(&mut parts);
+        pieces.for_each(|(piece, part)| *part = piece.iter().map(|&g| f64::from(g) * f64::from(g)).sum());
+        total = parts[..x.len().div_ceil(CHUNK)].iter().fold(total, |total, part| total + part);
+    }
+    total.sqrt()
 }
 
 #[cfg(test)]

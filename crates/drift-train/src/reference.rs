@@ -81,6 +81,7 @@ pub fn scores(
     let (mut known, mut file) = open(&path, header)?;
     let distinct: HashSet<Hash> = hashes.iter().copied().collect();
     let cached = distinct.iter().filter(|hash| known.contains_key(hash)).count();
+    let before = known.len() - cached;
     // The rows of a pass are those of an uninterrupted run even where some are known already.
     for rows in micro_batches(examples.iter().map(Example::row_tokens), micro_tokens) {
         if hashes[rows.clone()].iter().all(|hash| known.contains_key(hash)) {
@@ -105,7 +106,7 @@ pub fn scores(
             }
         }
         file.write_all(&lines).map_err(|e| Error::io(&path, "write", &e))?;
-        if on_progress(known.len().min(distinct.len()), distinct.len()).is_break() {
+        if on_progress(known.len() - before, distinct.len()).is_break() {
             return Ok(None);
         }
     }

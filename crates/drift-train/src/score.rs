@@ -18,7 +18,7 @@ pub struct Score {
 /// Scores `examples` in order, a pair as one row (the prompt computed once), as many consecutive rows at a
 /// time as `micro_tokens` holds. `on_score` gets the index of each; `Break` stops after the current rows.
 ///
-/// No side of an example may be empty, and its ids must be the model's ([`crate::examples::check`]).
+/// An empty side scores 0; ids must be the model's ([`crate::examples::check`]).
 pub fn score(
     model: &Model,
     examples: &[Example],

@@ -110,7 +110,8 @@ impl Signals {
     pub fn lemma(&self, beta: f64, tau: f64) -> Lemma {
         let event: Vec<f64> = self.pairs.iter().filter(|pair| pair.sigma >= tau).map(|pair| pair.contrast).collect();
         let p0 = event.len() as f64 / self.pairs.len().max(1) as f64;
-        let delta = event.iter().sum::<f64>() / event.len().max(1) as f64;
+        let sum = event.iter().fold(0.0, |sum, contrast| sum + contrast); // of nothing: 0, where `sum` says -0
+        let delta = sum / event.len().max(1) as f64;
         Lemma { tau, p0, delta, bound: beta * tau * p0 * delta }
     }
 }
@@ -138,6 +139,8 @@ mod tests {
         let lemma = signals.lemma(0.1, 0.3);
         assert_eq!((lemma.p0, lemma.delta), (0.75, 4.0));
         assert!((lemma.bound - 0.09).abs() < 1e-12);
-        assert_eq!(signals.lemma(0.1, 0.6), Lemma { tau: 0.6, p0: 0.0, delta: 0.0, bound: 0.0 });
+        let nothing = signals.lemma(0.1, 0.6);
+        assert_eq!(nothing, Lemma { tau: 0.6, p0: 0.0, delta: 0.0, bound: 0.0 });
+        assert!(nothing.bound.is_sign_positive());
     }
 }

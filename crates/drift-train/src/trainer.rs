@@ -3,7 +3,8 @@
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::examples::{self, Example, FitCounts, micro_batches};
-use crate::loss::PairLogps;
+use crate::kto::Mismatched;
+use crate::loss::{PairLogps, PairLoss};
 use crate::metrics::{MetricsFile, PairRecord, StepFacts, StepMetrics};
 use crate::optim::{Optimizer, clip_grad_norm};
 use crate::reference;
@@ -88,7 +89,7 @@ pub fn train(
 ) -> Result<Report> {
     let config = job.config;
     config.check()?;
-    let (examples, fit) = examples::fit(examples, &config.lengths);
+    let (examples, fit) = examples::fit(examples, config.objective.loss.sides(), &config.lengths);
     if examples.is_empty() {
         return Err(Error::new("training", format!("no pair is left of {}, expected at least 1 ({fit})", fit.given))
             .hint("look at the reasons, raise max_length, or give more pairs"));
@@ -113,10 +114,32 @@ pub fn train(
         return Ok(report);
     }
 
-    let mut on_progress = |done, total| observe(Event::Reference { done, total });
-    let scores = reference::scores(job.dir, &header, model, &examples, &hashes, config.micro_tokens, &mut on_progress)?;
-    let Some(reference) = scores else { return Ok(report) };
-    (report.reference_computed, report.reference_cached) = (reference.computed, reference.cached);
+    let mismatched = match config.objective.loss {
+        PairLoss::Kto { .. } => {
+            Some(Mismatched::new(config, &examples, &hashes, config.lengths.max_length.min(model.context())))
+        }
+        _ => None,
+    };
+    let mut score = |examples: &[Example], hashes: &[Hash]| {
+        let mut on_progress = |done, total| observe(Event::Reference { done, total });
+        let scores =
+            reference::scores(job.dir, &header, model, examples, hashes, config.micro_tokens, &mut on_progress)?;
+        Ok(scores.map(|reference| {
+            report.reference_computed += reference.computed;
+            report.reference_cached += reference.cached;
+            reference.scores
+        }))
+    };
+    let (mut reference, mut mismatched_reference) = (Vec::new(), Vec::new());
+    if config.objective.loss.has_reference() {
+        let Some(scores) = score(&examples, &hashes)? else { return Ok(report) };
+        reference = scores;
+    }
+    if let Some(mismatched) = &mismatched {
+        let hashes: Vec<Hash> = mismatched.examples.iter().map(Example::hash).collect();
+        let Some(scores) = score(&mismatched.examples, &hashes)? else { return Ok(report) };
+        mismatched_reference = scores;
+    }
 
     let mut optimizer = Optimizer::new(config.optimizer, model.params().len());
     let mut progress = state::load(job.dir, &identity, model, &mut optimizer)?.unwrap_or_default();
@@ -124,7 +147,7 @@ pub fn train(
     let mut pass = Pass {
         config,
         examples: &examples,
-        reference: &reference.scores,
+        reference: &reference,
         tape: Tape::new(model, job.activation_bytes),
         grads: vec![0.0; model.params().len()],
     };
@@ -137,12 +160,16 @@ pub fn train(
             epoch_order = (epoch, examples::order(&hashes, config.order, epoch));
         }
         let rows = epoch_order.1.chunks(config.batch_size).nth(within).expect("a batch for each step of the epoch");
-        let pairs = pass.gradients(model, rows);
+        let kl = mismatched
+            .as_ref()
+            .map(|mismatched| mismatched.kl(progress.step, model, &mismatched_reference, config.micro_tokens));
+        let pairs = pass.gradients(model, rows, kl.unwrap_or(0.0));
         let grad_norm = clip_grad_norm(&mut pass.grads, config.max_grad_norm);
         let learning_rate = config.schedule.at(progress.step, total_steps);
         progress.step += 1;
         let epoch = progress.step as f64 / per_epoch as f64;
-        let facts = StepFacts { step: progress.step, epoch, grad_norm, learning_rate, num_tokens: progress.num_tokens };
+        let num_tokens = progress.num_tokens;
+        let facts = StepFacts { step: progress.step, epoch, grad_norm, learning_rate, num_tokens, kl };
         let metrics = StepMetrics::new(config, &pairs, facts);
         check_finite(&metrics, &pairs)?;
         model.update(|params| optimizer.step(params, &pass.grads, learning_rate));
@@ -167,7 +194,7 @@ pub fn train(
 struct Pass<'a> {
     config: &'a TrainConfig,
     examples: &'a [Example],
-    /// One for each example.
+    /// One for each example, or none where the loss has no reference.
     reference: &'a [Score],
     tape: Tape,
     grads: Vec<f32>,
@@ -176,8 +203,8 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Fills `grads` with the gradient of the step's loss over the examples at `rows`. The memory does
     /// not depend on how many there are: a pair's coefficient follows from its own log-probs, and the
-    /// token count of the NLL is known beforehand.
-    fn gradients(&mut self, model: &Model, rows: &[usize]) -> Vec<PairRecord> {
+    /// token count of the NLL is known beforehand. Rewards are measured from `kl` above the reference.
+    fn gradients(&mut self, model: &Model, rows: &[usize], kl: f64) -> Vec<PairRecord> {
         let (examples, objective) = (self.examples, &self.config.objective);
         let chosen_tokens = rows.iter().map(|&i| examples[i].chosen.len()).sum();
         let mut records = Vec::with_capacity(rows.len());
@@ -188,16 +215,19 @@ impl Pass<'_> {
             let logps = self.tape.forward(model, &batch);
             let mut dlogps = vec![0.0; logps.len()];
             for (&i, [chosen, rejected]) in rows_now.iter().zip(ranges) {
-                let (example, reference) = (&examples[i], &self.reference[i]);
+                let example = &examples[i];
+                let (policy_chosen, policy_rejected) = (sum(&logps[chosen.clone()]), sum(&logps[rejected.clone()]));
+                let reference = self.reference.get(i).map(|score| (score.chosen_logp, score.rejected_logp));
+                let (ref_chosen, ref_rejected) = reference.unwrap_or((policy_chosen, policy_rejected));
                 let pair = PairLogps {
-                    policy_chosen: sum(&logps[chosen.clone()]),
-                    policy_rejected: sum(&logps[rejected.clone()]),
-                    ref_chosen: reference.chosen_logp,
-                    ref_rejected: reference.rejected_logp,
+                    policy_chosen,
+                    policy_rejected,
+                    ref_chosen,
+                    ref_rejected,
                     n_chosen: chosen.len(),
                     n_rejected: rejected.len(),
                 };
-                let term = objective.loss.term(objective.beta, &pair);
+                let term = objective.loss.term(objective.beta, &pair.above(kl));
                 let [d_chosen, d_rejected] = objective.token_gradients(&term, rows.len(), chosen_tokens);
                 dlogps[chosen].fill(d_chosen as f32);
                 dlogps[rejected].fill(d_rejected as f32);

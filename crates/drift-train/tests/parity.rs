@@ -1,5 +1,6 @@
 //! Losses against TRL's own code, optimisers against PyTorch's: `fixtures/make_*.py` wrote the numbers.
 
+use drift_train::kto;
 use drift_train::loss::{Objective, PairLogps, PairLoss};
 use drift_train::optim::{Optimizer, OptimizerKind, clip_grad_norm};
 use serde::Deserialize;
@@ -49,7 +50,7 @@ fn losses_gradients_and_rewards_are_trls() {
         let mean = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>() / n as f64;
         let nll = -pairs.iter().map(|p| p.policy_chosen).sum::<f64>() / tokens as f64;
         let what = format!("{:?}, beta {}", case.loss_type, case.beta);
-        close(objective.step_loss(mean(&|i| terms[i].loss), nll), case.loss, &what);
+        close(objective.step_loss(mean(&|i| terms[i].loss), Some(nll)), case.loss, &what);
         for (i, term) in terms.iter().enumerate() {
             let [chosen, rejected] = objective.token_gradients(term, n, tokens);
             close(chosen, case.d_chosen[i], &what);
@@ -59,6 +60,73 @@ fn losses_gradients_and_rewards_are_trls() {
         close(mean(&|i| reward(i)[0]), case.metrics["rewards/chosen"], &what);
         close(mean(&|i| reward(i)[1]), case.metrics["rewards/rejected"], &what);
         close(mean(&|i| pairs[i].margin(case.beta)), case.metrics["rewards/margins"], &what);
+    }
+}
+
+#[derive(Deserialize)]
+struct Kto {
+    cases: Vec<KtoCase>,
+}
+
+#[derive(Deserialize)]
+struct KtoCase {
+    beta: f64,
+    desirable_weight: f64,
+    undesirable_weight: f64,
+    labels: Vec<bool>,
+    token_logps: Vec<Vec<f64>>,
+    r#ref: Vec<f64>,
+    mismatched: Vec<f64>,
+    ref_mismatched: Vec<f64>,
+    loss: f64,
+    gradients: Vec<f64>,
+    metrics: std::collections::HashMap<String, f64>,
+}
+
+#[test]
+fn ktos_loss_gradients_and_kl_are_trls() {
+    let kto: Kto = serde_json::from_str(include_str!("fixtures/kto_trl.json")).unwrap();
+    assert_eq!(kto.cases.len(), 16);
+    for case in kto.cases {
+        let KtoCase { beta, desirable_weight, undesirable_weight, .. } = case;
+        let what = format!("{:?}, beta {beta}", case.labels);
+        let shifts: Vec<f64> = case.mismatched.iter().zip(&case.ref_mismatched).map(|(now, then)| now - then).collect();
+        let kl = kto::estimate(&shifts);
+        close(kl, case.metrics["kl"], &what);
+        let answers: Vec<PairLogps> = (0..case.labels.len())
+            .map(|i| {
+                let (logp, n) = (case.token_logps[i].iter().sum(), case.token_logps[i].len());
+                let nothing = PairLogps {
+                    policy_chosen: 0.0,
+                    policy_rejected: 0.0,
+                    ref_chosen: 0.0,
+                    ref_rejected: 0.0,
+                    n_chosen: 0,
+                    n_rejected: 0,
+                };
+                match case.labels[i] {
+                    true => PairLogps { policy_chosen: logp, ref_chosen: case.r#ref[i], n_chosen: n, ..nothing },
+                    false => PairLogps { policy_rejected: logp, ref_rejected: case.r#ref[i], n_rejected: n, ..nothing },
+                }
+            })
+            .collect();
+        let loss = PairLoss::Kto { desirable_weight, undesirable_weight };
+        let objective = Objective { loss, beta, rpo_alpha: 0.0 };
+        let terms: Vec<_> = answers.iter().map(|p| loss.term(beta, &p.above(kl))).collect();
+        let n = terms.len();
+        close(terms.iter().map(|term| term.loss).sum::<f64>() / n as f64, case.loss, &what);
+        let chosen_tokens = answers.iter().map(|p| p.n_chosen).sum::<usize>().max(1);
+        for (i, term) in terms.iter().enumerate() {
+            let side = usize::from(!case.labels[i]);
+            close(objective.token_gradients(term, n, chosen_tokens)[side], case.gradients[i], &what);
+        }
+        for (side, good) in [("rewards/chosen", true), ("rewards/rejected", false)] {
+            let of: Vec<usize> = (0..n).filter(|&i| case.labels[i] == good).collect();
+            let reward = |i: usize| answers[i].rewards(beta)[usize::from(!good)];
+            if let Some(want) = case.metrics.get(side) {
+                close(of.iter().map(|&i| reward(i)).sum::<f64>() / of.len() as f64, *want, &what);
+            }
+        }
     }
 }
 

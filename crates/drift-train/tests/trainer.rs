@@ -6,7 +6,7 @@ use common::{config, examples, job, model, params, recipe};
 use drift_lm::{Model, Packed, Precision, Tape};
 use drift_train::config::TrainConfig;
 use drift_train::examples::Order;
-use drift_train::loss::{Objective, PairLogps, PairLoss};
+use drift_train::loss::{Objective, PairLogps, PairLoss, Sides};
 use drift_train::metrics::{PairRecord, StepMetrics};
 use drift_train::optim::{OptimizerKind, norm};
 use drift_train::score::{Score, score};
@@ -82,9 +82,12 @@ fn the_first_pair_term_is_ln_2_and_nobody_has_won_yet() {
         assert!((pair.loss - std::f64::consts::LN_2).abs() < 1e-5, "{}", pair.loss);
     }
     let m = &first.metrics;
-    assert!((m.loss - std::f64::consts::LN_2 - 0.001 * m.nll).abs() < 1e-5);
+    assert!((m.loss - std::f64::consts::LN_2 - 0.001 * m.nll.unwrap()).abs() < 1e-5);
     // The training pass and the reference pass give the same bits, so no reward is above another.
-    assert_eq!((m.rewards_accuracies, m.rewards_margins, m.sigma, m.sigma_share_tau), (0.0, 0.0, 0.5, 1.0));
+    assert_eq!(
+        (m.rewards_accuracies, m.rewards_margins, m.sigma, m.sigma_share_tau),
+        (Some(0.0), Some(0.0), Some(0.5), Some(1.0))
+    );
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn the_first_pair_term_is_ln_2_in_bf16_too() {
     let mut margins = Vec::new();
     let mut observe = |event: Event| {
         if let Event::Step(done) = event {
-            margins.push(done.metrics.rewards_margins);
+            margins.push(done.metrics.rewards_margins.unwrap());
             assert!(margins.len() > 1 || done.pairs.iter().all(|p| (p.loss - std::f64::consts::LN_2).abs() < 1e-5));
         }
         ControlFlow::Continue(())
@@ -107,8 +110,8 @@ fn the_first_pair_term_is_ln_2_in_bf16_too() {
 #[test]
 fn the_policy_is_not_its_own_reference() {
     let last = run(&recipe(), examples(9)).steps.pop().unwrap().metrics;
-    assert!(last.rewards_margins > 0.01, "{last:?}");
-    assert!(last.loss < std::f64::consts::LN_2 && last.sigma < 0.5, "{last:?}");
+    assert!(last.rewards_margins > Some(0.01), "{last:?}");
+    assert!(last.loss < std::f64::consts::LN_2 && last.sigma < Some(0.5), "{last:?}");
 }
 
 #[test]
@@ -203,16 +206,24 @@ fn loss_of(objective: &Objective, policy: &Model, reference: &[Score], pairs: &[
         };
         objective.loss.term(objective.beta, &logps).loss
     });
-    let nll = -now.iter().map(|s| s.chosen_logp).sum::<f64>() / now.iter().map(|s| s.n_chosen).sum::<usize>() as f64;
-    objective.step_loss(terms.sum::<f64>() / pairs.len() as f64, nll)
+    let chosen_tokens = now.iter().map(|s| s.n_chosen).sum::<usize>();
+    let nll = -now.iter().map(|s| s.chosen_logp).sum::<f64>() / chosen_tokens as f64;
+    objective.step_loss(terms.sum::<f64>() / pairs.len() as f64, Some(nll))
 }
 
 #[test]
 fn the_gradient_of_a_step_is_the_slope_of_its_loss() {
-    let pairs = examples(5);
-    let reference = scores(&model(), &pairs, 0);
     let start = params(1);
-    for loss in [PairLoss::Sigmoid, PairLoss::Ipo, PairLoss::Hinge, PairLoss::Cdpo { label_smoothing: 0.2 }] {
+    for loss in [
+        PairLoss::Sigmoid,
+        PairLoss::Ipo,
+        PairLoss::Hinge,
+        PairLoss::Cdpo { label_smoothing: 0.2 },
+        PairLoss::Kto { desirable_weight: 1.5, undesirable_weight: 0.5 },
+        PairLoss::Sft,
+    ] {
+        let pairs = having(loss.sides(), examples(5));
+        let reference = scores(&model(), &pairs, 0);
         let objective = Objective { loss, beta: 0.3, rpo_alpha: 0.5 };
         let config = TrainConfig {
             objective,
@@ -232,6 +243,91 @@ fn the_gradient_of_a_step_is_the_slope_of_its_loss() {
         assert!((step.metrics.loss - at(0.0)).abs() < 1e-6 * at(0.0));
         let slope = (at(h) - at(-h)) / (2.0 * h);
         assert!((slope - size).abs() < 5e-3 * size, "{loss:?}: slope {slope}, norm {size}");
+    }
+}
+
+/// With the answers that a loss takes.
+fn having(sides: Sides, mut pairs: Vec<Example>) -> Vec<Example> {
+    for (i, pair) in pairs.iter_mut().enumerate() {
+        match sides {
+            Sides::Both => {}
+            Sides::One if i.is_multiple_of(2) => pair.chosen.clear(),
+            Sides::Chosen | Sides::One => pair.rejected.clear(),
+        }
+    }
+    pairs
+}
+
+fn single_answers(loss: PairLoss) -> TrainConfig {
+    let rpo_alpha = if loss == PairLoss::Sft { 1.0 } else { 0.0 };
+    TrainConfig { objective: Objective { loss, beta: 0.1, rpo_alpha }, ..recipe() }
+}
+
+const KTO: PairLoss = PairLoss::Kto { desirable_weight: 1.0, undesirable_weight: 1.0 };
+
+#[test]
+fn kto_measures_from_the_mismatched_answers_of_the_step() {
+    let config = TrainConfig { batch_size: 7, epochs: 3, order: Order::Sequential, ..single_answers(KTO) };
+    let answers = having(Sides::One, examples(7));
+    let steps = run(&config, answers.clone()).steps;
+    assert_eq!(steps[0].metrics.kl, Some(0.0), "the policy is the reference");
+    let mismatched: Vec<Example> = (0..7)
+        .map(|i| {
+            let Example { chosen, rejected, .. } = answers[(i + 6) % 7].clone();
+            Example { chosen: [chosen, rejected].concat(), rejected: Vec::new(), ..answers[i].clone() }
+        })
+        .collect();
+    let policy = Model::new(common::config(), steps[1].params.clone(), Precision::F32);
+    let now: Vec<f64> = scores(&policy, &mismatched, 40).iter().map(|s| s.chosen_logp).collect();
+    let then: Vec<f64> = scores(&model(), &mismatched, 40).iter().map(|s| s.chosen_logp).collect();
+    let mean = now.iter().zip(&then).map(|(now, then)| now - then).sum::<f64>() / 7.0;
+    let kl = steps[2].metrics.kl.unwrap();
+    assert!((kl - mean.max(0.0)).abs() < 1e-4, "{kl} and {mean}");
+    let metrics = &steps[2].metrics;
+    assert!(metrics.rewards_chosen > metrics.rewards_rejected, "{metrics:?}");
+    assert!(metrics.sigma.is_none() && metrics.sigmas.is_empty() && metrics.rewards_accuracies.is_none());
+    assert!(metrics.loss < steps[0].metrics.loss);
+}
+
+#[test]
+fn single_answers_resume_to_the_same_bytes() {
+    for loss in [KTO, PairLoss::Sft] {
+        let (config, answers) = (single_answers(loss), having(loss.sides(), examples(10)));
+        let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let expected = run_in(whole.path(), &config, answers.clone(), None);
+        run_in(cut.path(), &config, answers.clone(), Some(3));
+        let found = run_in(cut.path(), &config, answers, None);
+        assert_eq!(found.report.resumed_at, 3);
+        assert!(found.model.into_params() == expected.model.into_params());
+        let metrics = |dir: &Path| std::fs::read(dir.join("metrics.jsonl")).unwrap();
+        assert!(metrics(whole.path()) == metrics(cut.path()));
+    }
+}
+
+#[test]
+fn fine_tuning_has_no_reference_and_its_loss_is_the_nll() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run_in(dir.path(), &single_answers(PairLoss::Sft), having(Sides::Chosen, examples(9)), None);
+    let (first, last) = (&run.steps[0].metrics, &run.steps[run.steps.len() - 1].metrics);
+    assert_eq!(first.nll, Some(first.loss));
+    assert!(last.nll < first.nll && first.rewards_chosen.is_none() && first.logps_rejected.is_none());
+    assert!(
+        std::fs::read_dir(dir.path()).unwrap().all(|f| !f.unwrap().file_name().to_str().unwrap().starts_with("ref"))
+    );
+}
+
+#[test]
+fn answers_that_the_loss_does_not_take_are_counted_and_bad_settings_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = failure(dir.path(), &single_answers(KTO), examples(3));
+    assert!(line.contains("3 with other answers than the loss takes"), "{line}");
+    let alone = TrainConfig { batch_size: 1, ..single_answers(KTO) };
+    let nothing =
+        TrainConfig { objective: Objective { rpo_alpha: 0.0, ..single_answers(PairLoss::Sft).objective }, ..recipe() };
+    let weight = single_answers(PairLoss::Kto { desirable_weight: -1.0, undesirable_weight: 1.0 });
+    for (config, key) in [(alone, "batch_size"), (nothing, "rpo_alpha"), (weight, "desirable_weight")] {
+        let line = config.check().unwrap_err().to_string();
+        assert!(line.contains(key) && line.contains("expected"), "{line}");
     }
 }
 

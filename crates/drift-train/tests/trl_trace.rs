@@ -110,11 +110,11 @@ fn compare(step: &Step, done: &StepDone, worst: &mut Deviations) {
         }
     }
     for (name, ours) in [
-        ("rewards/chosen", m.rewards_chosen),
-        ("rewards/rejected", m.rewards_rejected),
-        ("rewards/margins", m.rewards_margins),
-        ("logps/chosen", m.logps_chosen),
-        ("logps/rejected", m.logps_rejected),
+        ("rewards/chosen", m.rewards_chosen.unwrap()),
+        ("rewards/rejected", m.rewards_rejected.unwrap()),
+        ("rewards/margins", m.rewards_margins.unwrap()),
+        ("logps/chosen", m.logps_chosen.unwrap()),
+        ("logps/rejected", m.logps_rejected.unwrap()),
     ] {
         worst.see("mean rewards and log-probs", (ours - step.metrics[name]).abs(), 5e-3, at(name));
     }

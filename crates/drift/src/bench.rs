@@ -3,6 +3,7 @@
 
 mod detect;
 mod kernels;
+mod kv;
 mod sample;
 mod train;
 
@@ -33,6 +34,8 @@ enum Work {
     Train(train::Options),
     /// Answers to the prompts of pairs: prefill and decoding
     Sample(sample::Options),
+    /// How far keys and values in fewer bits move the log-probs of recorded answers
+    Kv(kv::Options),
     /// Reading logs and finding dissatisfied turns
     Detect(detect::Options),
 }
@@ -42,6 +45,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         Work::Kernels(options) => json(kernels::run(options)?)?,
         Work::Train(options) => json(train::run(options, talk)?)?,
         Work::Sample(options) => json(sample::run(options)?)?,
+        Work::Kv(options) => json(kv::run(options)?)?,
         Work::Detect(options) => json(detect::run(options, talk)?)?,
     };
     let about = result.as_object_mut().context("a benchmark's result is an object")?;

@@ -1,15 +1,15 @@
 //! The command line: what can be asked for, and how an answer leaves the program.
 //!
-//! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 130: interrupted.
+//! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 3: compared and not better, 130: interrupted.
 
 use crate::assets::{LOGS, MODEL};
-use crate::commands::{convert, detect, evaluate_run, evaluate_score, generate, score, single};
+use crate::commands::{compare, convert, detect, evaluate_run, evaluate_score, generate, score, simulate, single};
 use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
 use crate::interrupt::{self, Interrupted};
 use crate::talk::{Color, Level, Talk, one_line, say};
-use crate::{bench, demo, doctor, forget, iterate, report, review};
+use crate::{bench, demo, doctor, experiment, forget, iterate, report, review};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use drift_chat::{Columns, Format, LogReader, Scale};
@@ -70,7 +70,13 @@ enum Command {
     /// Figures of public benchmarks
     #[command(subcommand)]
     Evaluate(Evaluate),
-    /// Answer one prompt, on stdout
+    /// Is model B better than model A, and no worse at what guards it? Exit 0: yes, 3: no, 1: failed
+    Compare(compare::Options),
+    /// A chat log of simulated users who talk with a model, and what is true of it, apart
+    Simulate(simulate::Options),
+    /// Methods side by side on a simulated deployment: satisfaction of each after each iteration
+    Experiment(experiment::Options),
+    /// Answer one prompt, once or several times, on stdout
     Generate(generate::Options),
     /// Look at found cases one by one on a local page and correct their labels
     Review(review::Options),
@@ -240,6 +246,9 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
         Command::Score(options) => score::run(&options, talk)?,
         Command::Evaluate(Evaluate::Score(options)) => evaluate_score::run(&options, talk)?,
         Command::Evaluate(Evaluate::Run(options)) => evaluate_run::run(&options, talk)?,
+        Command::Compare(options) => return compare::run(&options, talk),
+        Command::Simulate(options) => simulate::run(&options, talk)?,
+        Command::Experiment(options) => experiment::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
         Command::Review(options) => review::run(&options, talk)?,
         Command::Forget(options) => forget::run(&options, talk)?,

@@ -6,9 +6,13 @@
 
 pub mod sections;
 
+use crate::method::{self, Name, Side};
+use crate::simulated::Suite;
 use drift_chat::LogReader;
 use drift_judge::JudgeSettings;
-use sections::{Cases, Detect, Logs, Loss, Model, Precision, Run, Sample, Train, Warm};
+use sections::{
+    Cases, Detect, Evaluate, Gate, Guided, Logs, Loss, Method, Model, Precision, Rank, Run, Sample, Train, Warm,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -22,9 +26,12 @@ pub struct File {
     pub cases: Cases,
     pub detect: Detect,
     pub judge: JudgeSettings,
+    pub method: Method,
     pub warm: Warm,
     pub sample: Sample,
     pub train: Train,
+    pub evaluate: Evaluate,
+    pub gate: Gate,
 }
 
 /// Where the dissatisfaction comes from.
@@ -49,9 +56,12 @@ pub struct Config {
     pub source: Option<Source>,
     pub detect: Detect,
     pub judge: JudgeSettings,
+    pub method: Method,
     pub warm: Warm,
     pub sample: Sample,
     pub train: Train,
+    pub evaluate: Evaluate,
+    pub gate: Gate,
 }
 
 /// One line: file, line and column where they are known, what came, what was expected, a hint.
@@ -93,7 +103,7 @@ impl Config {
 impl File {
     /// What no single key shows: contradictions between keys. The error is `keys: what; hint`.
     pub fn check(self, base: &Path) -> Result<Config, String> {
-        let File { run, model, logs, cases, detect, judge, warm, sample, train } = self;
+        let File { run, model, logs, cases, detect, judge, method, warm, sample, train, evaluate, gate } = self;
         let resolve = |paths: Vec<PathBuf>| paths.into_iter().map(|path| base.join(path)).collect::<Vec<_>>();
         let source = match (logs.files.is_empty(), cases.files.is_empty()) {
             (false, true) if cases.seed_pairs.is_empty() => {
@@ -142,10 +152,29 @@ impl File {
             }
             _ => {}
         }
+        if method.name == Name::Warm && warm.epochs == 0 {
+            return Err(
+                "method.name: \"warm\" with warm.epochs 0, so nothing would be trained; hint: warm.epochs = 3".into()
+            );
+        }
         if train.iterations == 0 && warm.epochs == 0 {
             return Err(
                 "train.iterations and warm.epochs: both 0, so nothing would be trained; hint: iterations = 2".into()
             );
+        }
+        check_method(&method, &detect, &sample, &train)?;
+        if evaluate.simulated > 0 && gate.simulated > 0 && evaluate.split == gate.split {
+            return Err(format!(
+                "gate.split: \"{}\" is evaluate.split too, expected another; hint: prompts that models are chosen by cannot also \
+                 say how good they are",
+                gate.split.name()
+            ));
+        }
+        let (kinds, seed) = (evaluate.kinds.clone(), run.seed);
+        for (key, split, n) in [("evaluate", evaluate.split, evaluate.simulated), ("gate", gate.split, gate.simulated)]
+        {
+            let suite = Suite { split, n, kinds: kinds.clone(), seed };
+            suite.prompts().map_err(|error| format!("{key}.simulated: {error}"))?;
         }
         let detect = Detect { trained: detect.trained.map(|path| base.join(path)), ..detect };
         judge.check().map_err(|error| error.to_string())?;
@@ -160,11 +189,48 @@ impl File {
             source,
             detect,
             judge,
+            method,
             warm,
             sample,
             train,
+            evaluate,
+            gate,
         })
     }
+}
+
+/// What `[method]` and the other sections say against each other.
+fn check_method(method: &Method, detect: &Detect, sample: &Sample, train: &Train) -> Result<(), String> {
+    let recipe = method.name.recipe();
+    let (loss, weights) = (recipe.loss, method.desirable_weight + method.undesirable_weight);
+    let program = method.command.first().is_some_and(|program| !program.is_empty());
+    let error = match () {
+        () if method.rank == Rank::Command && !program => {
+            "method.command: empty, expected the program of rank \"command\" and its arguments; hint: command = [\"./score.py\"]"
+        }
+        () if method.rank != Rank::Command && !method.command.is_empty() => {
+            "method.command: given, expected none unless rank is \"command\"; hint: rank = \"command\""
+        }
+        () if recipe.chosen == Side::Better && method.rank == Rank::Guided && sample.guided == Guided::Never => {
+            "method.rank: \"guided\" with sample.guided \"never\", expected guided answers to prefer; hint: sample.guided = \
+             \"always\", or another rank"
+        }
+        () if loss != method::Loss::Preference && (train.loss != Loss::Sigmoid || train.label_smoothing > 0.0) => {
+            "train.loss and train.label_smoothing: set, expected their defaults with a method of single answers; hint: they \
+             belong to pairs"
+        }
+        () if loss == method::Loss::Kto && train.batch_size < 2 => {
+            "train.batch_size: 1, expected at least 2 with method \"kto\"; hint: its KL comes from the other answers of a step"
+        }
+        () if loss == method::Loss::Kto && weights == 0.0 => {
+            "method.desirable_weight and undesirable_weight: both 0, so nothing would be trained; hint: 1.0"
+        }
+        () if method.stop_after > 0 && detect.held_out == 0.0 => {
+            "method.stop_after: set with detect.held_out 0, expected held-out conversations to tell by; hint: held_out = 0.05"
+        }
+        () => return Ok(()),
+    };
+    Err(error.into())
 }
 
 impl Config {
@@ -203,9 +269,12 @@ impl Config {
             cases,
             detect: self.detect.clone(),
             judge: self.judge.clone(),
+            method: self.method.clone(),
             warm: self.warm.clone(),
             sample: self.sample.clone(),
             train: self.train.clone(),
+            evaluate: self.evaluate.clone(),
+            gate: self.gate.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ mod probe;
 pub mod train;
 pub mod view;
 
-pub use pooled::{States, states};
+pub use pooled::{States, layers_of, states};
 pub use probe::{Probe, open as open_probe, probe_bytes};
 
 use crate::policy::Policy;

@@ -6,11 +6,12 @@
 use crate::assets::{LOGS, MODEL};
 use crate::config::{Config, File, sections};
 use crate::files::read_json;
-use crate::iterate;
+use crate::iterate::{self, Reception};
 use crate::run_folder::Manifest;
 use crate::stages::evaluate::Eval;
 use crate::talk::Talk;
 use anyhow::{Result, anyhow};
+use drift_eval::satisfaction::Share;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     };
     let default = if options.quick { "runs/demo-quick" } else { "runs/demo" };
     let dir = options.dir.clone().unwrap_or_else(|| default.into());
-    let how_long = if options.quick { "a minute or two" } else { "ten minutes" };
+    let how_long = if options.quick { "a minute or two" } else { "fifteen minutes" };
     talk.step("demo", format_args!("about {how_long} on two cores; Ctrl-C stops it, the same command goes on"));
 
     let config = config(options.quick, dir, model, logs).check(Path::new("")).map_err(|error| anyhow!(error))?;
@@ -56,6 +57,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
 fn config(quick: bool, dir: PathBuf, model: PathBuf, logs: Vec<PathBuf>) -> File {
     let (cases, seed_pairs, held_out, max_new) = if quick { (8, 8, 8, 32) } else { (48, 32, 48, 96) };
     let (prompt, answer) = if quick { (160, 160) } else { (320, 256) };
+    let simulated = if quick { 12 } else { 64 };
     File {
         run: sections::Run { dir, ..Default::default() },
         model: sections::Model { path: Some(model), ..Default::default() },
@@ -70,6 +72,7 @@ fn config(quick: bool, dir: PathBuf, model: PathBuf, logs: Vec<PathBuf>) -> File
         },
         warm: sections::Warm { epochs: 1 },
         sample: sections::Sample { max_new_tokens: max_new, ..Default::default() },
+        evaluate: sections::Evaluate { simulated, max_new_tokens: max_new, ..Default::default() },
         ..Default::default()
     }
 }
@@ -98,8 +101,37 @@ fn tell(out: &mut impl Write, config: &Config, detected: &Manifest, summary: &it
             all.join(", ")
         )?;
     }
+    if let Some(line) = satisfied(&summary.satisfied) {
+        writeln!(out, "{line}")?;
+    }
     writeln!(out, "Report: {}", summary.report.display())?;
     writeln!(out, "Model:  {}", summary.model.display())
+}
+
+/// Simulated users before and after, on the same prompts; an interval that holds 0 is no difference.
+fn satisfied(models: &[Reception]) -> Option<String> {
+    let (before, after) = (models.first()?, models.last()?);
+    let change = after.change.as_ref()?;
+    let (low, high) = (change.difference.low?, change.difference.high?);
+    let share = |of: &Reception| {
+        let Share { rate, low, high, .. } = of.satisfied;
+        format!("{:.0} % (95 % interval {:.0} to {:.0})", 100.0 * rate, 100.0 * low, 100.0 * high)
+    };
+    let verdict = match () {
+        () if low > 0.0 => "more than before",
+        () if high < 0.0 => "less than before",
+        () => "no difference was measured",
+    };
+    Some(format!(
+        "Of {} unseen prompts of simulated users it satisfied {} before and {} after: {:+.0} points (95 % interval {:+.0} to \
+         {:+.0}), {verdict}.",
+        change.prompts,
+        share(before),
+        share(after),
+        100.0 * change.difference.mean,
+        100.0 * low,
+        100.0 * high,
+    ))
 }
 
 /// `iter-2 61 % of 54 (95 %: 47 to 73)`

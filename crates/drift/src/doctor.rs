@@ -89,7 +89,8 @@ fn needs(out: &mut impl Write, model: &ModelConfig, config: &Config) -> Result<b
     let limit = |tokens: usize, limit: usize| if limit > 0 { tokens.min(limit) } else { tokens };
     let prompt = limit(train.max_prompt_length, config.detect.max_prompt_tokens);
     let rejected = limit(row - train.max_prompt_length, config.detect.max_answer_tokens);
-    let need = Need::of(model, train, config.train_precision(), sample.concurrency, row + sample.max_new_tokens);
+    let positions = sample.concurrency * (row + sample.max_new_tokens);
+    let need = Need::of(model, train, config.train_precision(), sample.kv, positions);
     writeln!(
         out,
         "needs     {} at its peak (weights {}, training {} more, or sampling at most {} more)",

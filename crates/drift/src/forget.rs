@@ -10,7 +10,7 @@ use crate::privacy::{FORGOTTEN, Privacy, USERS, Who};
 use crate::report;
 use crate::review;
 use crate::run_folder::{Manifest, RunFolder};
-use crate::stages::train::CHECKPOINT;
+use crate::stages::train::{self, CHECKPOINT};
 use crate::talk::Talk;
 use anyhow::{Context, Result};
 use drift_chat::conversation_of;
@@ -222,8 +222,12 @@ fn each_line(path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<(
 
 /// The rows of a changed file that a training saw, if `manifest` is that training's.
 fn trained_on<'a>(manifest: &Manifest, changes: &'a [Change]) -> Option<&'a Change> {
-    let pairs = manifest.outputs.get(CHECKPOINT).and(manifest.inputs.get("pairs"))?;
-    changes.iter().find(|change| change.before == *pairs && change.trained > 0)
+    manifest.outputs.get(CHECKPOINT)?;
+    let is_seen = |change: &&Change| {
+        let inputs = train::MATERIAL.iter().filter_map(|name| manifest.inputs.get(*name));
+        inputs.into_iter().any(|hash| change.before == *hash) && change.trained > 0
+    };
+    changes.iter().find(is_seen)
 }
 
 /// A line for every checkpoint that was trained on them, or that started from one that was.
@@ -236,7 +240,9 @@ fn learnt(manifests: &[(PathBuf, Manifest)], changes: &[Change], root: &Path) ->
     };
     for (path, manifest) in manifests {
         if let Some(change) = trained_on(manifest, changes) {
-            let line = format!("{}: trained on {} pairs of it", name(path), change.trained);
+            let is_pairs = change.path.to_string_lossy().ends_with("pairs.jsonl");
+            let what = if is_pairs { "pairs" } else { "answers" };
+            let line = format!("{}: trained on {} {what} of it", name(path), change.trained);
             lines.insert(path.clone(), line);
             tainted.push((&manifest.outputs[CHECKPOINT], name(path)));
         }

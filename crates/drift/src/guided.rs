@@ -3,7 +3,7 @@
 //! Training uses the case's own prompt, never this one.
 
 use crate::config::sections::Form;
-use drift_chat::{Case, Message, Role};
+use drift_chat::{Message, Role};
 
 /// Follows the feedback where the config gives no instruction. Short on purpose: told at length to leave
 /// the feedback out, a small model speaks of little else (half of SmolLM2-135M's answers, against a tenth).
@@ -22,38 +22,45 @@ pub enum Guided {
     Text(String),
 }
 
-pub fn guided(case: &Case, form: Form, instruction: Option<&str>) -> Guided {
-    let feedback = case.user_preference.content.as_str();
-    let rejected = case.rejected[0].content.as_str();
+/// An answer that a user disliked, and what they said of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Complaint<'a> {
+    pub prompt: &'a [Message],
+    pub rejected: &'a str,
+    pub feedback: &'a str,
+}
+
+pub fn guided(complaint: Complaint, form: Form, instruction: Option<&str>) -> Guided {
+    let Complaint { prompt, rejected, feedback } = complaint;
     match form {
         Form::Chat => {
             let ask = format!("{feedback}\n\n{}", instruction.unwrap_or(INSTRUCTION));
-            Guided::Turns { messages: with_turns(case, rejected, &ask), tail: 3 }
+            Guided::Turns { messages: with_turns(prompt, rejected, &ask), tail: 3 }
         }
         Form::Hidden => {
-            let request = case.prompt.last().map_or("", |message| &message.content);
+            let request = prompt.last().map_or("", |message| &message.content);
             let ask = format!("{feedback}\n\n{}\n\n{request}", instruction.unwrap_or(INSTRUCTION));
-            Guided::Turns { messages: with_turns(case, "Here is a first draft.", &ask), tail: 3 }
+            Guided::Turns { messages: with_turns(prompt, "Here is a first draft.", &ask), tail: 3 }
         }
-        Form::Published => Guided::Text(published(case, rejected, feedback, instruction)),
+        Form::Published => Guided::Text(published(complaint, instruction)),
     }
 }
 
-fn with_turns(case: &Case, answer: &str, ask: &str) -> Vec<Message> {
+fn with_turns(prompt: &[Message], answer: &str, ask: &str) -> Vec<Message> {
     let turn = |role, content: &str| Message { role, content: content.to_string() };
-    let mut messages = case.prompt.clone();
+    let mut messages = prompt.to_vec();
     messages.extend([turn(Role::Assistant, answer), turn(Role::User, ask)]);
     messages
 }
 
 /// The form of the paper's code: the first system message, `User:` and `Assistant:` lines, the
 /// feedback, the instruction as `System:`, and an open `Assistant: `.
-fn published(case: &Case, rejected: &str, feedback: &str, instruction: Option<&str>) -> String {
+fn published(Complaint { prompt, rejected, feedback }: Complaint, instruction: Option<&str>) -> String {
     let mut text = String::new();
-    if let Some(system) = case.prompt.iter().find(|message| message.role == Role::System) {
+    if let Some(system) = prompt.iter().find(|message| message.role == Role::System) {
         text += &format!("{}\n\n", system.content);
     }
-    for message in &case.prompt {
+    for message in prompt {
         match message.role {
             Role::User => text += &format!("User: {}\n", message.content),
             Role::Assistant => text += &format!("Assistant: {}\n", message.content),
@@ -75,40 +82,34 @@ pub fn without_oldest_turn(messages: &[Message], tail: usize) -> Option<Vec<Mess
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drift_chat::UserPreference;
 
-    fn case() -> Case {
+    fn prompt() -> Vec<Message> {
         let say = |role, content: &str| Message { role, content: content.into() };
-        Case {
-            id: "c".into(),
-            conversation: "c".into(),
-            prompt: vec![
-                say(Role::System, "Be kind."),
-                say(Role::User, "Hi"),
-                say(Role::Assistant, "Hello"),
-                say(Role::User, "A poem"),
-            ],
-            rejected: vec![say(Role::Assistant, "Roses")],
-            user_preference: UserPreference { content: "Longer!".into() },
-            evidence: None,
-            split: None,
-            key: None,
-        }
+        vec![
+            say(Role::System, "Be kind."),
+            say(Role::User, "Hi"),
+            say(Role::Assistant, "Hello"),
+            say(Role::User, "A poem"),
+        ]
+    }
+
+    fn guided(form: Form, instruction: Option<&str>) -> Guided {
+        super::guided(Complaint { prompt: &prompt(), rejected: "Roses", feedback: "Longer!" }, form, instruction)
     }
 
     #[test]
     fn each_form_ends_with_the_feedback_and_the_instruction() {
-        let Guided::Turns { messages, tail: 3 } = guided(&case(), Form::Chat, Some("Again.")) else { panic!() };
+        let Guided::Turns { messages, tail: 3 } = guided(Form::Chat, Some("Again.")) else { panic!() };
         assert_eq!(messages.len(), 6);
         assert_eq!((messages[4].role, &messages[4].content[..]), (Role::Assistant, "Roses"));
         assert_eq!((messages[5].role, &messages[5].content[..]), (Role::User, "Longer!\n\nAgain."));
 
-        let Guided::Turns { messages, .. } = guided(&case(), Form::Hidden, Some("Again.")) else { panic!() };
+        let Guided::Turns { messages, .. } = guided(Form::Hidden, Some("Again.")) else { panic!() };
         assert!(messages.iter().all(|message| message.content != "Roses"));
         assert_eq!(messages[5].content, "Longer!\n\nAgain.\n\nA poem");
 
         assert_eq!(
-            guided(&case(), Form::Published, Some("Again.")),
+            guided(Form::Published, Some("Again.")),
             Guided::Text(
                 "Be kind.\n\nUser: Hi\nAssistant: Hello\nUser: A poem\nAssistant: Roses\nUser: Longer!\nSystem: Again.\nAssistant: "
                     .into()
@@ -118,12 +119,12 @@ mod tests {
 
     #[test]
     fn old_turns_go_whole_and_system_and_tail_stay() {
-        let messages = case().prompt;
+        let messages = prompt();
         let shorter = without_oldest_turn(&messages, 1).unwrap();
         let contents: Vec<&str> = shorter.iter().map(|message| &message.content[..]).collect();
         assert_eq!(contents, ["Be kind.", "A poem"]);
         assert_eq!(without_oldest_turn(&shorter, 1), None);
-        let Guided::Turns { messages, tail } = guided(&case(), Form::Chat, None) else { panic!() };
+        let Guided::Turns { messages, tail } = guided(Form::Chat, None) else { panic!() };
         let shorter = without_oldest_turn(&messages, tail).unwrap();
         assert_eq!(shorter.len(), 4);
         assert_eq!(without_oldest_turn(&shorter, tail), None, "request, rejected answer and feedback stay");

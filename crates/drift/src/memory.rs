@@ -1,9 +1,9 @@
 //! What a run needs of memory, from the configs alone: users ask first whether it will fit.
 
-use crate::config::sections::{Optimizer, Precision, Train};
-use drift_lm::ModelConfig;
+use crate::config::sections::{Kv, Optimizer, Precision, Train};
 use drift_lm::params::Layout;
 use drift_lm::tape::kept_bytes;
+use drift_lm::{KvFormat, ModelConfig};
 
 /// Batches, logits of a chunk, tokenizer, and what the allocator keeps back.
 const OVERHEAD: u64 = 400 << 20;
@@ -20,7 +20,8 @@ pub struct Need {
 }
 
 impl Need {
-    pub fn of(model: &ModelConfig, train: &Train, precision: Precision, concurrency: usize, tokens: usize) -> Need {
+    /// Sampling keeps `positions` of all sequences that are decoded at once.
+    pub fn of(model: &ModelConfig, train: &Train, precision: Precision, kv: Kv, positions: usize) -> Need {
         let params = Layout::of(model).len as u64;
         let head = (model.vocab_size * model.hidden_size) as u64;
         // Embeddings are looked up in f32; as the output matrix they have a copy.
@@ -33,11 +34,11 @@ impl Need {
             Optimizer::Rmsprop => 1,
             Optimizer::Adamw => 2,
         };
-        let cache = 2 * model.num_layers * model.num_kv_heads * model.head_dim * size_of::<f32>();
+        let position = model.num_layers * KvFormat::from(kv).bytes(model.num_kv_heads, model.head_dim);
         Need {
             model: 4 * params + operand * matrices,
             training: 4 * params * (1 + moments),
-            sampling: (cache * concurrency * tokens) as u64,
+            sampling: (position * positions) as u64,
         }
     }
 
@@ -53,15 +54,15 @@ pub fn activation_bytes(model: &ModelConfig, train: &Train, precision: Precision
     let budget = match train.memory_gb {
         Some(gigabytes) => (gigabytes * 1e9) as u64,
         // Something is left to the rest of the machine. The model is in memory already.
-        None => free() / 4 * 3 + Need::of(model, train, precision, 0, 0).model,
+        None => free() / 4 * 3 + Need::of(model, train, precision, Kv::F32, 0).model,
     };
-    usize::try_from(budget.saturating_sub(Need::of(model, train, precision, 0, 0).peak())).unwrap_or(usize::MAX)
+    usize::try_from(budget.saturating_sub(Need::of(model, train, precision, Kv::F32, 0).peak())).unwrap_or(usize::MAX)
 }
 
 /// At the peak of training on rows of up to `tokens`, with all the activations kept that the budget has room for.
 pub fn training_peak(model: &ModelConfig, train: &Train, precision: Precision, tokens: usize) -> u64 {
     let kept = kept_bytes(model, tokens).min(activation_bytes(model, train, precision));
-    Need::of(model, train, precision, 0, 0).peak() + kept as u64
+    Need::of(model, train, precision, Kv::F32, 0).peak() + kept as u64
 }
 
 /// Bytes that a new process could have, within the limits of its control group; 0 where the system
@@ -124,19 +125,22 @@ mod tests {
     #[test]
     fn needs_by_hand() {
         // 134,515,008 parameters: 6 bytes each for the model; gradients and one moment: 8.
-        let need = Need::of(&smollm2(), &Train::default(), Precision::Bf16, 16, 1000);
+        let need = Need::of(&smollm2(), &Train::default(), Precision::Bf16, Kv::F32, 16_000);
         assert_eq!(need.model, 6 * 134_515_008);
         assert_eq!(need.training, 8 * 134_515_008);
         // 30 layers, 3 heads of 64, keys and values, f32: 46,080 bytes a token.
         assert_eq!(need.sampling, 46_080 * 16_000);
+        // A byte each, and 4 for every 64.
+        let bytes = Need::of(&smollm2(), &Train::default(), Precision::Bf16, Kv::Int8, 16_000);
+        assert_eq!(bytes.sampling, (11_520 + 720) * 16_000);
         let adamw = Train { optimizer: Optimizer::Adamw, ..Train::default() };
-        assert_eq!(Need::of(&smollm2(), &adamw, Precision::Bf16, 16, 1000).training, 12 * 134_515_008);
+        assert_eq!(Need::of(&smollm2(), &adamw, Precision::Bf16, Kv::F32, 16_000).training, 12 * 134_515_008);
     }
 
     #[test]
     fn activations_get_what_the_budget_leaves() {
         let with = |gigabytes| Train { memory_gb: Some(gigabytes), ..Train::default() };
-        let peak = Need::of(&smollm2(), &Train::default(), Precision::Bf16, 0, 0).peak();
+        let peak = Need::of(&smollm2(), &Train::default(), Precision::Bf16, Kv::F32, 0).peak();
         assert_eq!(activation_bytes(&smollm2(), &with(4.0), Precision::Bf16) as u64, 4_000_000_000 - peak);
         assert_eq!(activation_bytes(&smollm2(), &with(1.0), Precision::Bf16), 0);
     }

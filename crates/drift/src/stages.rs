@@ -3,7 +3,10 @@
 
 pub mod detect;
 pub mod evaluate;
+pub mod gate;
 pub mod pair;
+pub mod rank;
 pub mod sample;
+pub mod satisfaction;
 pub mod theory;
 pub mod train;

@@ -3,8 +3,10 @@
 
 use crate::guided::without_oldest_turn;
 use crate::run_folder::Counts;
+use crate::satisfied::Satisfied;
 use anyhow::Result;
 use drift_chat::{Message, Pair};
+use drift_feedback::Unpaired;
 use drift_text::{ChatFormat, CompletionMode};
 use drift_train::Example;
 
@@ -35,23 +37,93 @@ pub fn fit(format: &ChatFormat, prompt: &[Message], tail: usize, max_tokens: usi
     }
 }
 
-/// A pair as ids. A chosen answer that was sampled keeps the ids it was sampled with. Where the
-/// sampler was cut off, so that the chosen answer has no end token, the rejected one gets none either:
-/// else the last token would tell the two apart.
+/// A pair as ids. An answer that was sampled keeps the ids it was sampled with. Where the sampler was cut
+/// off, so that it has no end token, the other one gets none either: else the last token would tell the
+/// two apart.
 pub fn example(format: &ChatFormat, pair: &Pair, mode: CompletionMode) -> Result<Example> {
     let answer = |text: &str| Ok::<_, anyhow::Error>(format.completion(&pair.prompt, text, mode)?.ids);
-    let mut rejected = answer(&pair.rejected[0].content)?;
-    let chosen = match &pair.chosen_ids {
-        None => answer(&pair.chosen[0].content)?,
-        Some(ids) => {
-            let ended = ids.last().is_some_and(|last| format.stop_ids().contains(last));
-            if !ended && mode == CompletionMode::Clean {
-                rejected.pop();
-            }
-            ids.clone()
-        }
+    let side = |sampled: &Option<Vec<u32>>, text: &str| match sampled {
+        Some(ids) => Ok(ids.clone()),
+        None => answer(text),
     };
+    let mut chosen = side(&pair.chosen_ids, &pair.chosen[0].content)?;
+    let mut rejected = side(&pair.rejected_ids, &pair.rejected[0].content)?;
+    let stop = format.stop_ids();
+    let has_end = |ids: &[u32]| ids.last().is_some_and(|last| stop.contains(last));
+    let is_cut = |sampled: &Option<Vec<u32>>| sampled.as_ref().is_some_and(|ids| !has_end(ids));
+    if mode == CompletionMode::Clean && (is_cut(&pair.chosen_ids) || is_cut(&pair.rejected_ids)) {
+        for ids in [&mut chosen, &mut rejected] {
+            if has_end(ids) {
+                ids.pop();
+            }
+        }
+    }
     Ok(Example { id: pair.id.clone(), prompt: format.prompt_ids(&pair.prompt)?, chosen, rejected })
+}
+
+/// A recorded answer and what its user thought of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    pub id: &'a str,
+    pub prompt: &'a [Message],
+    pub text: &'a str,
+    pub is_good: bool,
+}
+
+impl<'a> From<&'a Unpaired> for Answer<'a> {
+    fn from(row: &'a Unpaired) -> Answer<'a> {
+        Answer { id: &row.key, prompt: &row.prompt, text: &row.completion[0].content, is_good: row.label }
+    }
+}
+
+impl<'a> From<&'a Satisfied> for Answer<'a> {
+    fn from(row: &'a Satisfied) -> Answer<'a> {
+        Answer { id: &row.id, prompt: &row.prompt, text: &row.completion[0].content, is_good: true }
+    }
+}
+
+/// Single answers as examples within the length limits, good ones on the chosen side, bad ones on the rejected; what does
+/// not fit is counted by reason.
+pub fn single_answers(
+    format: &ChatFormat,
+    answers: &[Answer],
+    max_prompt: usize,
+    max_length: usize,
+) -> (Vec<Example>, Counts) {
+    let mut counts = Counts { r#in: answers.len(), ..Counts::default() };
+    let mut kept = Vec::new();
+    for answer in answers {
+        let Some(Fitted { messages, ids, .. }) = fitted(format, answer.prompt, max_prompt, &mut counts) else {
+            continue;
+        };
+        match format.completion(&messages, answer.text, CompletionMode::Clean) {
+            Err(_) => counts.drop("refused_by_template"),
+            Ok(completion) if completion.ids.is_empty() => counts.drop("empty"),
+            Ok(completion) if ids.len() + completion.ids.len() > max_length => counts.drop("too_long"),
+            Ok(completion) => {
+                let (chosen, rejected) =
+                    if answer.is_good { (completion.ids, Vec::new()) } else { (Vec::new(), completion.ids) };
+                kept.push(Example { id: answer.id.to_string(), prompt: ids, chosen, rejected });
+            }
+        }
+    }
+    counts.out = kept.len();
+    (kept, counts)
+}
+
+/// The prompt within its limit; why there is none, and how often turns were left out, is counted.
+fn fitted(format: &ChatFormat, prompt: &[Message], max_prompt: usize, counts: &mut Counts) -> Option<Fitted> {
+    match fit(format, prompt, 1, max_prompt) {
+        Ok(Some(fitted)) => {
+            if fitted.turns_left_out > 0 {
+                counts.note("prompt_shortened");
+            }
+            return Some(fitted);
+        }
+        Ok(None) => counts.drop("prompt_too_long"),
+        Err(_) => counts.drop("refused_by_template"),
+    }
+    None
 }
 
 /// Pairs as examples within the length limits; what does not fit is counted by reason. The index of
@@ -65,20 +137,7 @@ pub fn examples(
     let mut counts = Counts { r#in: pairs.len(), ..Counts::default() };
     let mut kept = Vec::new();
     for (index, pair) in pairs.iter().enumerate() {
-        let fitted = match fit(format, &pair.prompt, 1, max_prompt) {
-            Ok(Some(fitted)) => fitted,
-            Ok(None) => {
-                counts.drop("prompt_too_long");
-                continue;
-            }
-            Err(_) => {
-                counts.drop("refused_by_template");
-                continue;
-            }
-        };
-        if fitted.turns_left_out > 0 {
-            counts.note("prompt_shortened");
-        }
+        let Some(fitted) = fitted(format, &pair.prompt, max_prompt, &mut counts) else { continue };
         match example(format, &Pair { prompt: fitted.messages, ..pair.clone() }, CompletionMode::Clean) {
             Err(_) => counts.drop("refused_by_template"),
             Ok(example) if example.chosen.is_empty() || example.rejected.is_empty() => counts.drop("empty"),

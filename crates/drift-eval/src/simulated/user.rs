@@ -18,6 +18,8 @@ pub struct Rates {
     pub silent_in_spite: f64,
     /// Noise: did not look closely.
     pub thanks_in_spite: f64,
+    /// Noise: takes an answer that met everything for one that did not, or the other way round, and acts accordingly.
+    pub misjudges: f64,
     /// Says the request again instead of naming the fault.
     pub asks_again: f64,
     /// Says so, and leaves; doubles from the second miss on.
@@ -36,6 +38,7 @@ impl Default for Rates {
             complains_without_cause: 0.03,
             silent_in_spite: 0.2,
             thanks_in_spite: 0.02,
+            misjudges: 0.0,
             asks_again: 0.15,
             gives_up: 0.08,
             vague: 0.15,
@@ -62,6 +65,20 @@ pub enum Act {
     Complains,
     AsksAgain,
     GivesUp,
+}
+
+impl Act {
+    /// As in a sentence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Act::Silent => "silent",
+            Act::Thanks => "thanks",
+            Act::GoesOn => "goes on",
+            Act::Complains => "complains",
+            Act::AsksAgain => "asks again",
+            Act::GivesUp => "gives up",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +111,7 @@ impl User<'_> {
             ("complains_without_cause", rates.complains_without_cause),
             ("silent_in_spite", rates.silent_in_spite),
             ("thanks_in_spite", rates.thanks_in_spite),
+            ("misjudges", rates.misjudges),
             ("asks_again", rates.asks_again),
             ("gives_up", rates.gives_up),
             ("vague", rates.vague),
@@ -111,7 +129,9 @@ impl User<'_> {
     /// turn and a seed of the run, and no order of conversations changes what is said.
     pub fn react(&self, prompt: &Prompt, answer: &str, turn: usize, random: &mut Mersenne) -> Reaction {
         let missed: Vec<&Requirement> = prompt.requirements.iter().filter(|r| !r.met(answer)).collect();
-        let act = if missed.is_empty() { self.when_satisfied(random) } else { self.when_dissatisfied(turn, random) };
+        let misjudged = self.rates.misjudges > 0.0 && random.uniform() < self.rates.misjudges;
+        let content = missed.is_empty() != misjudged;
+        let act = if content { self.when_satisfied(random) } else { self.when_dissatisfied(turn, random) };
         let last = turn >= self.rates.most_turns;
         let next = (act == Act::GoesOn && !last).then(|| self.prompts.follow_up(prompt, random));
         let says = match act {
@@ -127,7 +147,7 @@ impl User<'_> {
         let act = if says.is_none() { Act::Silent } else { act };
         Reaction {
             says,
-            noise: if missed.is_empty() { act == Act::Complains } else { matches!(act, Act::Silent | Act::Thanks) },
+            noise: missed.is_empty() == matches!(act, Act::Complains | Act::AsksAgain | Act::GivesUp),
             truth: match &missed[..] {
                 [] => Truth::Satisfied,
                 missed => Truth::Dissatisfied(missed.iter().map(|r| r.kind.name.to_string()).collect()),

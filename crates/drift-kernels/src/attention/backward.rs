@@ -1,5 +1,5 @@
 use super::pack::{ByDim, ByToken, Left, Matrix, Score, Units};
-use super::{BACKWARD, Heads, Segment, lineage, seen_by, visible};
+use super::{BACKWARD, Heads, Segment, continues, seen_by, visible};
 use crate::elementwise::{dots, exp2};
 use crate::isa::{Isa, vectorized};
 use crate::narrow::turn_words;
@@ -7,6 +7,7 @@ use crate::operand::{PANEL, Precision};
 use crate::par::{self, Shared};
 use crate::tile::{Mixing, Operand, Tile};
 use std::f32::consts::LOG2_E;
+use std::ops::Range;
 
 /// Buffers of the backward pass, reused from layer to layer, and the precision of its products.
 #[derive(Debug)]
@@ -73,35 +74,45 @@ const KEYS: usize = 32;
 const QUERIES: usize = 128;
 
 /// A run of keys of one segment, and who sees it.
+#[derive(Debug)]
 struct Chunk {
     segment: usize,
     first: usize,
     len: usize,
-    /// Segments whose queries may see the chunk: (segment, first query, its row in the chunk's part).
-    readers: Vec<(usize, usize, usize)>,
+    /// Of `Chunks::readers`.
+    readers: Range<usize>,
     /// Queries of all readers.
     rows: usize,
+    /// Where its part starts, among those that are worked on at once.
+    start: usize,
 }
 
 /// The chunks in the order in which their parts of dQ are added.
-fn chunks(segments: &[Segment]) -> Vec<Chunk> {
-    let lines: Vec<Vec<usize>> = (0..segments.len()).map(|s| lineage(segments, s)).collect();
-    let mut chunks = Vec::new();
-    for (segment, Segment { len, .. }) in segments.iter().enumerate() {
-        for first in (0..*len).step_by(CHUNK) {
-            let mut chunk = Chunk { segment, first, len: CHUNK.min(len - first), readers: Vec::new(), rows: 0 };
-            for (reader, line) in lines.iter().enumerate() {
-                if line.contains(&segment) {
+#[derive(Debug, Default)]
+struct Chunks {
+    all: Vec<Chunk>,
+    /// Segments whose queries may see a chunk: (segment, first query, its row in the chunk's part).
+    readers: Vec<(usize, usize, usize)>,
+}
+
+impl Chunks {
+    fn of(&mut self, segments: &[Segment]) {
+        self.all.clear();
+        self.readers.clear();
+        for (segment, Segment { len, .. }) in segments.iter().enumerate() {
+            for first in (0..*len).step_by(CHUNK) {
+                let (before, mut rows) = (self.readers.len(), 0);
+                for reader in (segment..segments.len()).filter(|&reader| continues(segments, reader, segment)) {
                     // In its own segment a chunk is seen from its first key on, a block's border.
                     let from = if reader == segment { first } else { 0 };
-                    chunk.readers.push((reader, from, chunk.rows));
-                    chunk.rows += segments[reader].len - from;
+                    self.readers.push((reader, from, rows));
+                    rows += segments[reader].len - from;
                 }
+                let readers = before..self.readers.len();
+                self.all.push(Chunk { segment, first, len: CHUNK.min(len - first), readers, rows, start: 0 });
             }
-            chunks.push(chunk);
         }
     }
-    chunks
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +126,7 @@ struct Operands<S, E> {
     queries_by_dim: ByDim<E>,
     outs_by_dim: ByDim<E>,
     keys_by_dim: ByDim<E>,
+    chunks: Chunks,
 }
 
 impl<S: Score, E: Mixing> Operands<S, E> {
@@ -143,22 +155,29 @@ impl<S: Score, E: Mixing> Operands<S, E> {
         self.outs_by_dim.pack(outs, segments);
         self.keys_by_dim.pack(part(n, g), segments);
         par::rows(dqkv, ld, 64, |_, rows| rows.chunks_mut(ld).for_each(|row| row[..n * dim].fill(0.0)));
-        let pass = Pass { operands: self, lse, delta, heads, segments, tokens, isa: Isa::current() };
-        let chunks = chunks(segments);
-        let mut rest = chunks.as_slice();
-        while !rest.is_empty() {
+        self.chunks.of(segments);
+        let count = self.chunks.all.len();
+        let mut first = 0;
+        while first < count {
             // So many chunks at once that their parts fit four times dQ: one is never larger than dQ.
-            let (mut starts, mut rows) = (Vec::new(), 0);
-            while starts.len() < rest.len() && rows + rest[starts.len()].rows <= 4 * tokens {
-                starts.push(rows * n * heads.padded());
-                rows += rest[starts.len() - 1].rows;
+            let (mut next, mut rows) = (first, 0);
+            while next < count && rows + self.chunks.all[next].rows <= 4 * tokens {
+                self.chunks.all[next].start = rows * n * heads.padded();
+                rows += self.chunks.all[next].rows;
+                next += 1;
             }
-            let (now, later) = rest.split_at(starts.len());
             parts.resize(parts.len().max(rows * n * heads.padded()), 0.0);
-            let (shared, out) = (Shared::new(parts), Shared::new(dqkv));
-            par::tasks(now.len() * g, |task| pass.chunk(&now[task / g], task % g, starts[task / g], shared, out));
-            par::tasks(segments.len() * n, |task| pass.gather(task / n, task % n, now, &starts, parts, out));
-            rest = later;
+            let pass = Pass { operands: self, lse, delta, heads, segments, tokens, isa: Isa::current() };
+            let (now, shared, out) = (&self.chunks.all[first..next], Shared::new(parts), Shared::new(dqkv));
+            par::tasks(now.len() * g, |task| {
+                let chunk = &now[task / g];
+                par::with_floats(2 * chunk.len * heads.padded(), |sums| {
+                    let (dk, dv) = sums.split_at_mut(chunk.len * heads.padded());
+                    pass.chunk(chunk, task % g, shared, dk, dv, out);
+                });
+            });
+            par::tasks(segments.len() * n, |task| pass.gather(task / n, task % n, now, parts, out));
+            first = next;
         }
     }
 }
@@ -185,14 +204,21 @@ struct Columns {
 }
 
 impl<S: Score, E: Mixing> Pass<'_, S, E> {
-    /// dK and dV of one chunk of keys, and its part of dQ: over all queries that see it, of every head of
-    /// the group.
-    fn chunk(&self, chunk: &Chunk, group: usize, start: usize, parts: Shared<f32>, dqkv: Shared<f32>) {
+    /// dK and dV of one chunk of keys, from zero, and its part of dQ: over all queries that see it, of every
+    /// head of the group.
+    fn chunk(
+        &self,
+        chunk: &Chunk,
+        group: usize,
+        parts: Shared<f32>,
+        dk: &mut [f32],
+        dv: &mut [f32],
+        dqkv: Shared<f32>,
+    ) {
         let (h, padded, share) = (self.heads, self.heads.padded(), self.heads.queries / self.heads.keys);
-        let (mut dk, mut dv) = (vec![0.0f32; chunk.len * padded], vec![0.0f32; chunk.len * padded]);
         let mut buffers = Buffers::default();
         for head in group * share..(group + 1) * share {
-            for &(reader, first, row) in &chunk.readers {
+            for &(reader, first, row) in &self.operands.chunks.readers[chunk.readers.clone()] {
                 for at in (first..self.segments[reader].len).step_by(QUERIES) {
                     let n = QUERIES.min(self.segments[reader].len - at);
                     if !self.meets(chunk, reader, at, n) {
@@ -200,9 +226,9 @@ impl<S: Score, E: Mixing> Pass<'_, S, E> {
                     }
                     let row = head * chunk.rows + row + at - first;
                     // SAFETY: this task alone has these rows of the chunk's part.
-                    let dq = unsafe { parts.slice(start + row * padded, n * padded) };
+                    let dq = unsafe { parts.slice(chunk.start + row * padded, n * padded) };
                     dq.fill(0.0);
-                    self.block(chunk, (group, head), (reader, at, n), &mut buffers, dq, &mut dk, &mut dv);
+                    self.block(chunk, (group, head), (reader, at, n), &mut buffers, dq, dk, dv);
                 }
             }
         }
@@ -216,8 +242,8 @@ impl<S: Score, E: Mixing> Pass<'_, S, E> {
                 }
             }
         };
-        write(&dk, h.queries + group, h.scale());
-        write(&dv, h.queries + h.keys + group, 1.0);
+        write(dk, h.queries + group, h.scale());
+        write(dv, h.queries + h.keys + group, 1.0);
     }
 
     /// Whether one of the n queries of a segment from `at` on sees one of the keys.
@@ -299,16 +325,17 @@ impl<S: Score, E: Mixing> Pass<'_, S, E> {
     }
 
     /// Adds the chunks' parts to one head's dQ of a segment.
-    fn gather(&self, s: usize, head: usize, chunks: &[Chunk], starts: &[usize], parts: &[f32], dqkv: Shared<f32>) {
+    fn gather(&self, s: usize, head: usize, chunks: &[Chunk], parts: &[f32], dqkv: Shared<f32>) {
         let (h, padded) = (self.heads, self.heads.padded());
-        for (chunk, start) in chunks.iter().zip(starts) {
-            let Some(&(_, first, row)) = chunk.readers.iter().find(|(reader, _, _)| *reader == s) else { continue };
+        for chunk in chunks {
+            let readers = &self.operands.chunks.readers[chunk.readers.clone()];
+            let Some(&(_, first, row)) = readers.iter().find(|(reader, _, _)| *reader == s) else { continue };
             for at in (first..self.segments[s].len).step_by(QUERIES) {
                 let n = QUERIES.min(self.segments[s].len - at);
                 if !self.meets(chunk, s, at, n) {
                     continue;
                 }
-                let part = &parts[start + (head * chunk.rows + row + at - first) * padded..][..n * padded];
+                let part = &parts[chunk.start + (head * chunk.rows + row + at - first) * padded..][..n * padded];
                 for (r, part) in part.chunks(padded).enumerate() {
                     let token = self.segments[s].start + at + r;
                     // SAFETY: one task owns a head's rows of a segment.

@@ -1,5 +1,5 @@
 use super::pack::{ByDim, ByToken, Left, Matrix, Score, Units};
-use super::{BLOCK, FORWARD, Heads, ROWS, Segment, lineage, row_blocks, seen, visible};
+use super::{BLOCK, FORWARD, Heads, ROWS, Segment, continues, row_blocks, seen, visible};
 use crate::elementwise::{exp2, largest, sum_of};
 use crate::isa::{Isa, vectorized};
 use crate::operand::{PANEL, Precision};
@@ -24,6 +24,8 @@ struct Operands<S, E> {
     keys: ByToken<S>,
     key_units: Units,
     values: ByDim<E>,
+    /// Blocks of queries: (segment, first token within it, count).
+    blocks: Vec<(usize, usize, usize)>,
 }
 
 impl Forward {
@@ -56,11 +58,13 @@ impl<S: Score, E: Mixing> Operands<S, E> {
         self.key_units.measure::<S>(part(n, g));
         self.keys.pack_in(part(n, g), &self.key_units, segments);
         self.values.pack(part(n + g, g), segments);
-        let blocks = row_blocks(segments);
+        row_blocks(segments, &mut self.blocks);
         let (out, lse, isa) = (Shared::new(out), Shared::new(lse), Isa::current());
-        par::tasks(blocks.len() * n, |task| {
-            let (s, first, rows) = blocks[task / n];
-            self.block(isa, heads, segments, (s, first, rows), task % n, tokens, out, lse);
+        par::tasks(self.blocks.len() * n, |task| {
+            let block = self.blocks[task / n];
+            par::with_floats(ROWS * heads.padded(), |mixed| {
+                self.block(isa, heads, segments, block, task % n, tokens, mixed, out, lse);
+            });
         });
     }
 
@@ -73,6 +77,7 @@ impl<S: Score, E: Mixing> Operands<S, E> {
         (s, first, rows): (usize, usize, usize),
         head: usize,
         tokens: usize,
+        mixed: &mut [f32],
         out: Shared<f32>,
         lse: Shared<f32>,
     ) {
@@ -85,9 +90,8 @@ impl<S: Score, E: Mixing> Operands<S, E> {
         factors.iter_mut().for_each(|factor| *factor *= heads.scale() * LOG2_E);
         let mut scores = [0.0f32; ROWS * BLOCK];
         let mut weights = [E::default(); ROWS * BLOCK];
-        let mut mixed = vec![0.0f32; ROWS * padded];
         let (mut max, mut sum) = ([f32::NEG_INFINITY; ROWS], [0.0f32; ROWS]);
-        for from in lineage(segments, s) {
+        for from in (0..=s).filter(|&from| continues(segments, s, from)) {
             let source = &segments[from];
             for at in (0..source.len).step_by(BLOCK) {
                 let n = BLOCK.min(source.len - at);
@@ -120,7 +124,7 @@ impl<S: Score, E: Mixing> Operands<S, E> {
                         &units,
                         &mut max,
                         &mut sum,
-                        &mut mixed,
+                        mixed,
                         padded,
                         &mut weights,
                     );

@@ -180,19 +180,20 @@ impl<E: Operand> ByToken<E> {
         let (tokens, width) = (&self.blocks.tokens, self.depth / E::PAIR);
         self.words.resize(m.heads * tokens.len() * width * PANEL, 0);
         par::rows(&mut self.words, width * PANEL, 8, |first, panels| {
-            let mut rows = vec![0u32; PANEL * width];
-            for (i, panel) in panels.chunks_mut(width * PANEL).enumerate() {
-                let (head, block) = ((first + i) / tokens.len(), (first + i) % tokens.len());
-                let (token, n) = tokens[block];
-                for (j, row) in rows.chunks_mut(width).enumerate() {
-                    if j < n {
-                        narrow(token + j, head, &mut E::values(row)[..m.dim]);
-                    } else {
-                        row.fill(0);
+            par::with_words(PANEL * width, |rows| {
+                for (i, panel) in panels.chunks_mut(width * PANEL).enumerate() {
+                    let (head, block) = ((first + i) / tokens.len(), (first + i) % tokens.len());
+                    let (token, n) = tokens[block];
+                    for (j, row) in rows.chunks_mut(width).enumerate() {
+                        if j < n {
+                            narrow(token + j, head, &mut E::values(row)[..m.dim]);
+                        } else {
+                            row.fill(0);
+                        }
                     }
+                    turn_words(rows, width, panel, PANEL);
                 }
-                turn_words(&rows, width, panel, PANEL);
-            }
+            });
         });
     }
 

@@ -30,7 +30,7 @@ fn visible(segments: &[Segment], window: Option<usize>, i: usize, j: usize) -> b
     let (a, b) = (segment_of(segments, i), segment_of(segments, j));
     let position = |s: usize, t: usize| segments[s].position + t - segments[s].start;
     let (p, q) = (position(a, i), position(b, j));
-    lineage(segments, a).contains(&b) && q <= p && window.is_none_or(|w| p - q < w)
+    continues(segments, a, b) && q <= p && window.is_none_or(|w| p - q < w)
 }
 
 fn column(x: &[f32], ld: usize, head: usize, dim: usize) -> Vec<f32> {
@@ -117,24 +117,111 @@ fn backward_meets_finite_differences() {
     }
 }
 
+/// Decodes rows of qkv from position `from` on, one a step, after the ones before were remembered; the
+/// last step's output.
+fn decoded(cache: &mut Cache, table: &mut Table, heads: Heads, qkv: &[f32], from: usize) -> Vec<f32> {
+    let ld = heads.width();
+    cache.extend(table, from);
+    cache.remember(0, table, 0, &qkv[..from * ld]);
+    let mut out = vec![0.0; heads.queries * heads.dim];
+    for row in qkv[from * ld..].chunks(ld) {
+        cache.extend(table, 1);
+        cache.decode(0, std::slice::from_ref(table), row, &mut out);
+    }
+    out
+}
+
 #[test]
-fn decode_continues_a_sequence() {
-    for heads in shapes() {
-        let (tokens, ld, dim) = (50, heads.width(), heads.dim);
-        let segments = [Segment { start: 0, len: tokens, position: 0, parent: None }];
+fn decode_meets_the_oracle_as_far_as_the_format_allows() {
+    for (heads, format) in shapes().into_iter().flat_map(|heads| KvFormat::ALL.map(|format| (heads, format))) {
+        let (tokens, ld, dim) = (2 * PAGE + 17, heads.width(), heads.dim);
         let qkv = values(tokens * ld, 9);
-        let (mut out, mut lse) = (vec![0.0; tokens * heads.queries * dim], vec![0.0; heads.queries * tokens]);
-        forward(&mut Forward::new(Precision::F32), &qkv, heads, &segments, &mut out, &mut lse);
-        let mut cache = Cache::new(heads, tokens);
-        for (t, row) in qkv.chunks(ld).enumerate() {
-            cache.remember(row, heads, t);
-        }
-        let mut last = vec![0.0; heads.queries * dim];
-        cache.decode(&qkv[(tokens - 1) * ld..], heads, tokens, &mut Vec::new(), &mut last);
-        for (e, got) in out[(tokens - 1) * heads.queries * dim..].iter().zip(&last) {
-            assert!((e - got).abs() < 2e-6, "{heads:?}: {e} {got}");
+        let out = decoded(&mut Cache::new(vec![heads], format), &mut Table::default(), heads, &qkv, PAGE + 3);
+        for head in 0..heads.queries {
+            let group = head / (heads.queries / heads.keys);
+            let [q, k, v] = [head, heads.queries + group, heads.queries + heads.keys + group];
+            let q = &qkv[(tokens - 1) * ld + q * dim..][..dim];
+            let (k, v) = (column(&qkv, ld, k, dim), column(&qkv, ld, v, dim));
+            let first = heads.window.map_or(0, |w| tokens - w);
+            let expected = naive::attention(q, &k, &v, dim, |_, j| j >= first);
+            // Values are below 1: a kept one is off by at most 2^-9 of itself, or half a unit of 1 / 127. A
+            // score is off by e = scale · Σ |q| · off, a weight by a factor of e^±2e.
+            let off = match format {
+                KvFormat::F32 => 0.0,
+                KvFormat::Bf16 => 1.0 / 512.0,
+                KvFormat::Int8 => 0.5001 / 127.0,
+            };
+            let of_score = heads.scale() * q.iter().map(|q| q.abs() * off).sum::<f32>();
+            let within = 2e-6 + off + (2.0 * of_score).exp_m1();
+            for (e, got) in expected.iter().zip(&out[head * dim..]) {
+                assert!((e - got).abs() < within, "{heads:?} {format:?}: {e} {got}, within {within}");
+            }
         }
     }
+}
+
+#[test]
+fn sharing_and_company_change_no_bit_of_decoding() {
+    let steps = 70;
+    for (heads, format) in shapes().into_iter().flat_map(|heads| KvFormat::ALL.map(|format| (heads, format))) {
+        let ld = heads.width();
+        let width = heads.queries * heads.dim;
+        // Two prompts: one of more than two pages for seven sequences, a short one for a single sequence.
+        let prompts = [values((2 * PAGE + 9) * ld, 1), values(5 * ld, 2)];
+        let of = |i: usize| &prompts[usize::from(i == 3)];
+        let answers: Vec<Vec<f32>> = (0..8).map(|i| values(steps * ld, 10 + i)).collect();
+        let alone: Vec<Vec<f32>> = (0..8)
+            .map(|i| {
+                let qkv = [&of(i)[..], &answers[i]].concat();
+                let from = of(i).len() / ld;
+                decoded(&mut Cache::new(vec![heads], format), &mut Table::default(), heads, &qkv, from)
+            })
+            .collect();
+        let mut cache = Cache::new(vec![heads], format);
+        let parents = prompts.each_ref().map(|prompt| {
+            let mut table = Table::default();
+            cache.extend(&mut table, prompt.len() / ld);
+            cache.remember(0, &table, 0, prompt);
+            table
+        });
+        let mut tables: Vec<Table> = (0..8).map(|i| cache.share(&parents[usize::from(i == 3)])).collect();
+        parents.into_iter().for_each(|parent| cache.release(parent));
+        assert_eq!(cache.pages_in_use(), 2 + 7 + 1, "two pages that seven share, and one of each");
+        let mut out = vec![0.0; 8 * width];
+        // Sequence 1 is a few steps ahead of the others.
+        for row in answers[1][..10 * ld].chunks(ld) {
+            cache.extend(&mut tables[1], 1);
+            cache.decode(0, &tables[1..2], row, &mut out[..width]);
+        }
+        for step in 0..steps - 10 {
+            let rows = |i: usize| &answers[i][(step + if i == 1 { 10 } else { 0 }) * ld..][..ld];
+            let qkv: Vec<f32> = (0..8).flat_map(rows).copied().collect();
+            tables.iter_mut().for_each(|table| cache.extend(table, 1));
+            cache.decode(0, &tables, &qkv, &mut out);
+        }
+        assert!(out[width..2 * width] == alone[1][..], "{heads:?} {format:?}");
+        for i in [0, 2, 3, 4, 5, 6, 7] {
+            for row in answers[i][(steps - 10) * ld..].chunks(ld) {
+                cache.extend(&mut tables[i], 1);
+                cache.decode(0, &tables[i..=i], row, &mut out[i * width..][..width]);
+            }
+            assert!(out[i * width..][..width] == alone[i][..], "{heads:?} {format:?} {i}");
+        }
+        let most = cache.pages();
+        tables.into_iter().for_each(|table| cache.release(table));
+        assert_eq!((cache.pages_in_use(), cache.pages()), (0, most));
+    }
+}
+
+#[test]
+#[should_panic(expected = "shared pages do not change")]
+fn a_shared_page_is_not_written() {
+    let heads = shapes()[0];
+    let mut cache = Cache::new(vec![heads], KvFormat::F32);
+    let mut table = Table::default();
+    cache.extend(&mut table, PAGE);
+    let _other = cache.share(&table);
+    cache.remember(0, &table, 0, &values(heads.width(), 1));
 }
 
 #[test]

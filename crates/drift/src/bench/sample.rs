@@ -2,11 +2,12 @@
 
 use super::{Bounds, Row, reset_meters};
 use crate::cli::ModelArgs;
+use crate::config::sections::Kv;
 use crate::interrupt;
 use crate::policy::Policy;
 use anyhow::{Result, bail};
 use drift_chat::read_pairs;
-use drift_lm::{Request, Sampling, generate};
+use drift_lm::{Decoding, Request, Sampling, generate};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -28,6 +29,12 @@ pub struct Options {
     /// Prompts to answer [default: as many as are decoded at once]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     prompts: Option<u16>,
+    /// Answers to each prompt
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    n: u16,
+    /// What keys and values are kept as
+    #[arg(long, value_enum, default_value_t = Kv::F32)]
+    kv: Kv,
     /// Cut or repeat every prompt to so many tokens; 0: a single token
     #[arg(long, value_name = "N")]
     context: Option<usize>,
@@ -40,6 +47,8 @@ pub struct Measured {
     decode_tokens_per_s: f64,
     prefill_tokens_per_s: f64,
     prompts: usize,
+    answers: usize,
+    kv: Kv,
     prompt_tokens: usize,
     new_tokens: usize,
     seconds: f64,
@@ -51,10 +60,15 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
     let wanted = usize::from(options.prompts.unwrap_or(options.concurrency));
     let (new, context) = (options.new as usize, policy.model.context());
     let mut prompts = Vec::new();
-    for pair in read_pairs(&options.pairs)?.iter().take(wanted) {
+    for (pair, at) in read_pairs(&options.pairs)?.iter().zip(0..).take(wanted) {
         let ids = policy.format.prompt_ids(&pair.prompt)?;
         let length = options.context.map_or(ids.len(), |n| n.max(1));
-        prompts.push(ids.iter().copied().cycle().take(length).collect::<Vec<u32>>());
+        let mut prompt: Vec<u32> = ids.iter().copied().cycle().take(length).collect();
+        if options.context.is_some() {
+            // Cut short, prompts may be alike, and would be read once for all.
+            prompt[0] = (prompt[0] + at) % policy.model.config().vocab_size as u32;
+        }
+        prompts.push(prompt);
     }
     if prompts.len() < wanted {
         bail!("{}: {} pairs, expected {wanted}; hint: lower --prompts", options.pairs.display(), prompts.len());
@@ -62,28 +76,31 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
     if let Some(longest) = prompts.iter().map(Vec::len).max().filter(|n| n + new > context) {
         bail!("--new: {longest} prompt tokens and {new} new ones, expected at most the model's context of {context}");
     }
+    let answered = prompts.iter().flat_map(|prompt| std::iter::repeat_n(prompt, options.n.into()));
     let sampling = Sampling { temperature: 0.7, top_p: 0.9, top_k: 0 };
     let timed = |max_new: usize| {
         let requests: Vec<Request> =
-            prompts.iter().zip(0..).map(|(prompt, seed)| Request { prompt: prompt.clone(), max_new, seed }).collect();
+            answered.clone().zip(0..).map(|(prompt, seed)| Request { prompt: prompt.clone(), max_new, seed }).collect();
         let start = Instant::now();
         let _anytime = interrupt::anytime();
-        generate(&policy.model, &requests, &sampling, &[], usize::from(options.concurrency), &mut |_, _| {
-            ControlFlow::Continue(())
-        });
+        let decoding = Decoding { concurrency: options.concurrency.into(), kv: options.kv.into() };
+        generate(&policy.model, &requests, &sampling, &[], decoding, &mut |_, _| ControlFlow::Continue(()));
         start.elapsed().as_secs_f64()
     };
     timed(1);
     let prefill_seconds = timed(1);
+    let bounds = Bounds::measure(options.model.precision.into());
     reset_meters();
     let seconds = timed(new);
-    let breakdown = Bounds::measure(options.model.precision.into()).breakdown(seconds);
-    let (prompt_tokens, count) = (prompts.iter().map(Vec::len).sum::<usize>(), prompts.len());
+    let breakdown = bounds.breakdown(seconds);
+    let (prompt_tokens, count) = (prompts.iter().map(Vec::len).sum::<usize>(), answered.count());
     let result = Measured {
         tokens_per_s: (count * new) as f64 / seconds,
         decode_tokens_per_s: (count * (new - 1)) as f64 / (seconds - prefill_seconds),
         prefill_tokens_per_s: prompt_tokens as f64 / prefill_seconds,
-        prompts: count,
+        prompts: prompts.len(),
+        answers: count,
+        kv: options.kv,
         prompt_tokens,
         new_tokens: count * new,
         seconds,

@@ -1,43 +1,25 @@
 //! `drift evaluate run`: a model answers a suite's prompts, and a program checks the answers.
 
 use crate::cli::ModelArgs;
-use crate::files::{read_jsonl, write};
-use crate::interrupt;
+use crate::config::sections::Evaluate;
+use crate::files::is_none_of;
 use crate::policy::Policy;
-use crate::seeds::seed;
-use crate::talk::{Talk, Unit};
-use anyhow::{Result, bail};
-use drift_chat::{Message, Role};
-use drift_eval::satisfaction::{Comparison, Satisfaction, Share, compare, satisfaction};
-use drift_eval::simulated::{Prompt, Prompts, Settings, Split};
-use drift_lm::{Request, Sampling, generate};
-use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use crate::simulated::asking::{Drawing, Kept, TEMPERATURE};
+use crate::simulated::{Suite, answer, comparison, figures, read_answers, write_answers};
+use crate::talk::Talk;
+use anyhow::Result;
+use drift_eval::satisfaction::{Comparison, Satisfaction, Share};
+use drift_eval::simulated::Split;
+use serde::Serialize;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// What is asked
-    #[arg(long, value_enum)]
-    suite: Suite,
     #[command(flatten)]
     model: ModelArgs,
-    /// Prompts; a larger number begins with the same ones
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    n: u32,
-    /// Prompts of training, for choosing settings, or for the last word: no template is in two of them
-    #[arg(long, value_enum, default_value_t = Part::Test)]
-    split: Part,
-    /// Tokens of an answer at most
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
-    max_new: u32,
-    /// Sequences decoded at once; changes no answer
-    #[arg(long, value_name = "C", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
-    concurrency: u16,
-    /// Of prompts and answers
-    #[arg(long, default_value_t = 42)]
-    seed: u64,
+    #[command(flatten)]
+    suite: SuiteArgs,
     /// Keep the answers here, as JSON lines
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
@@ -50,24 +32,51 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Suite {
+enum SuiteName {
     /// Requirements that a program can check, as simulated users have them: docs/evaluation.md
     Simulated,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Part {
-    Train,
-    Dev,
-    Test,
+/// What models are asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SuiteArgs {
+    /// What is asked
+    #[arg(long, value_enum)]
+    suite: SuiteName,
+    /// Prompts; a larger number begins with the same ones
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    n: u32,
+    /// Prompts of train, of dev (for choosing settings) or of test (for the last word): no template is in two of them
+    #[arg(long, value_name = "SPLIT", default_value = "test", value_parser = split)]
+    split: Split,
+    /// Kinds of requirement, or `all`, or a named set: docs/evaluation.md
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',', default_values_t = Evaluate::default().kinds)]
+    kinds: Vec<String>,
+    /// Tokens of an answer at most
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    max_new: u32,
+    /// Sequences decoded at once; changes no answer
+    #[arg(long, value_name = "C", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+    /// Of prompts and answers
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Answer {
-    id: String,
-    prompt: String,
-    answer: String,
-    missed: Vec<String>,
+impl SuiteArgs {
+    pub fn suite(&self) -> Suite {
+        let SuiteName::Simulated = self.suite;
+        Suite { split: self.split, n: self.n as usize, kinds: self.kinds.clone(), seed: self.seed }
+    }
+
+    pub fn drawing(&self) -> Drawing {
+        Drawing { temperature: TEMPERATURE, max_new: self.max_new as usize, concurrency: self.concurrency.into() }
+    }
+}
+
+pub fn split(name: &str) -> Result<Split, String> {
+    let known = Split::ALL.into_iter().find(|split| split.name() == name);
+    known.ok_or_else(|| "expected train, dev or test".into())
 }
 
 #[derive(Serialize)]
@@ -84,39 +93,32 @@ struct Report {
 }
 
 pub fn run(options: &Options, talk: &Talk) -> Result<()> {
-    let Suite::Simulated = options.suite;
-    let split = match options.split {
-        Part::Train => Split::Train,
-        Part::Dev => Split::Dev,
-        Part::Test => Split::Test,
-    };
-    let prompts =
-        Prompts::new(Settings { seed: options.seed, ..Settings::default() })?.draw(split, options.n as usize)?;
-    let others = options.against.as_deref().map(|file| known(file, &prompts)).transpose()?;
-    let policy = Policy::load(&options.model.path()?, options.model.precision)?;
-    let texts = answer(&policy, &prompts, options, talk)?;
-    let answers: Vec<(&Prompt, &str)> = prompts.iter().zip(texts.iter().map(String::as_str)).collect();
-    if let Some(file) = &options.answers {
-        write(file, |out| {
-            for (prompt, answer) in &answers {
-                let missed = prompt.missed(answer).into_iter().map(str::to_string).collect();
-                let row =
-                    Answer { id: prompt.id.clone(), prompt: prompt.text.clone(), answer: answer.to_string(), missed };
-                serde_json::to_writer(&mut *out, &row)?;
-                writeln!(out)?;
-            }
-            Ok(())
-        })?;
+    let (suite, seed) = (options.suite.suite(), options.suite.seed);
+    let prompts = suite.prompts()?;
+    let others = options.against.as_deref().map(|file| read_answers(file, &prompts)).transpose()?;
+    let model = options.model.path()?;
+    if let Some(answers) = &options.answers {
+        let read: Vec<PathBuf> = options.against.iter().chain([&model]).cloned().collect();
+        is_none_of(answers, &read)?;
     }
-    let others: Option<Vec<(&Prompt, &str)>> =
-        others.as_ref().map(|others| prompts.iter().zip(others.iter().map(String::as_str)).collect());
+    let policy = Policy::load(&model, options.model.precision)?;
+    let drawing = options.suite.drawing();
+    let mut kept = match &options.answers {
+        Some(file) => Kept::beside(file, &(&policy.weights, options.model.precision, &drawing, seed))?,
+        None => Kept::nowhere(),
+    };
+    let answers = answer(&policy, &prompts, &drawing, seed, &mut kept, talk)?;
+    if let Some(file) = &options.answers {
+        write_answers(file, &prompts, &answers)?;
+    }
+    kept.finish()?;
     let report = Report {
         suite: "simulated",
         model: policy.weights,
-        split: split.name(),
-        seed: options.seed,
-        figures: satisfaction(&answers, options.seed)?,
-        against: others.map(|others| compare(&others, &answers, options.seed)).transpose()?,
+        split: suite.split.name(),
+        seed,
+        figures: figures(&prompts, &answers, seed)?,
+        against: others.map(|others| comparison(&prompts, &others, &answers, seed)).transpose()?,
     };
     let mut out = std::io::stdout().lock();
     match options.json {
@@ -127,52 +129,6 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         false => print(&mut out, &report)?,
     }
     Ok(())
-}
-
-/// Another model's answers, in the order of the prompts.
-fn known(file: &Path, prompts: &[Prompt]) -> Result<Vec<String>> {
-    let rows: Vec<Answer> = read_jsonl(file)?;
-    let mut by_id: HashMap<String, String> = rows.into_iter().map(|row| (row.id, row.answer)).collect();
-    let answers: Vec<String> = prompts.iter().filter_map(|prompt| by_id.remove(&prompt.id)).collect();
-    if answers.len() < prompts.len() {
-        bail!(
-            "{}: answers to {} of the {} prompts, expected all; hint: --seed, --split and --n must be the same",
-            file.display(),
-            answers.len(),
-            prompts.len()
-        );
-    }
-    Ok(answers)
-}
-
-fn answer(policy: &Policy, prompts: &[Prompt], options: &Options, talk: &Talk) -> Result<Vec<String>> {
-    let request = |prompt: &Prompt| -> Result<Request> {
-        let message = Message { role: Role::User, content: prompt.text.clone() };
-        let ids = policy.format.prompt_ids(&[message])?;
-        let context = policy.model.context();
-        if ids.len() >= context {
-            bail!(
-                "prompt {}: {} tokens, expected fewer than the model's context of {context}; hint: take another model",
-                prompt.id,
-                ids.len()
-            );
-        }
-        let max_new = (options.max_new as usize).min(context - ids.len());
-        Ok(Request { prompt: ids, max_new, seed: seed(options.seed, &["simulated", &prompt.id]) })
-    };
-    let requests: Vec<Request> = prompts.iter().map(request).collect::<Result<_>>()?;
-    let sampling = Sampling { temperature: 0.7, top_p: 0.9, top_k: 0 };
-    let bar = talk.bar("answering", requests.len() as u64, Unit::Count);
-    let mut samples = vec![None; requests.len()];
-    let concurrency = options.concurrency.into();
-    generate(&policy.model, &requests, &sampling, &policy.format.stop_ids(), concurrency, &mut |at, sample| {
-        samples[at] = Some(sample.ids);
-        bar.inc(1);
-        interrupt::flow()
-    });
-    bar.finish_and_clear();
-    interrupt::check()?;
-    samples.into_iter().map(|ids| Ok(policy.format.tokenizer().decode(&ids.unwrap_or_default(), true)?)).collect()
 }
 
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {

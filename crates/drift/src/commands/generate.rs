@@ -1,14 +1,19 @@
-//! `drift generate`: one prompt in, one answer on stdout.
+//! `drift generate`: one prompt in, its answers on stdout.
 
 use crate::cli::ModelArgs;
+use crate::config::sections::Kv;
 use crate::interrupt;
 use crate::policy::Policy;
 use crate::talk::Talk;
 use anyhow::{Context, Result, bail};
 use drift_chat::{Message, Role};
-use drift_lm::{Finish, Request, Sampling, generate};
+use drift_lm::{Decoding, Finish, Request, Sampling, generate};
+use serde_json::json;
 use std::io::Write;
 use std::ops::ControlFlow;
+
+/// Answers that are decoded at once.
+const CONCURRENCY: usize = 16;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -35,6 +40,12 @@ pub struct Options {
     /// The same seed gives the same answer
     #[arg(long, value_name = "S", default_value_t = 42)]
     seed: u64,
+    /// Answers, drawn together; from 2 on each is a line of JSON with its text
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    n: u16,
+    /// What keys and values are kept as; all but f32 change answers a little
+    #[arg(long, value_enum, default_value_t = Kv::F32)]
+    kv: Kv,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -67,17 +78,24 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         talk.warn(format_args!("--max-new: the model's context of {context} tokens leaves {max_new} for the answer"));
     }
     let sampling = Sampling { temperature: options.temperature, top_p: options.top_p, top_k: options.top_k };
-    let requests = [Request { prompt, max_new, seed: options.seed }];
-    let mut answer = None;
+    let request = |i| Request { prompt: prompt.clone(), max_new, seed: options.seed.wrapping_add(i) };
+    let requests: Vec<Request> = (0..options.n.into()).map(request).collect();
+    let mut answers = vec![None; requests.len()];
+    let decoding = Decoding { concurrency: answers.len().min(CONCURRENCY), kv: options.kv.into() };
     let anytime = interrupt::anytime();
-    generate(&policy.model, &requests, &sampling, &policy.format.stop_ids(), 1, &mut |_, sample| {
-        answer = Some(sample);
+    generate(&policy.model, &requests, &sampling, &policy.format.stop_ids(), decoding, &mut |i, sample| {
+        answers[i] = Some(sample);
         ControlFlow::Continue(())
     });
     drop(anytime);
-    let answer = answer.context("generation ended without an answer")?;
-    let text = policy.format.tokenizer().decode(&answer.ids, true)?;
-    let how = if answer.finish == Finish::Stop { "ended by itself" } else { "cut at --max-new" };
-    talk.detail(format_args!("{length} prompt tokens, {} answer tokens, {how}", answer.ids.len()));
-    writeln!(std::io::stdout().lock(), "{text}").context("stdout")
+    let mut out = std::io::stdout().lock();
+    for answer in answers {
+        let answer = answer.context("generation ended without an answer")?;
+        let text = policy.format.tokenizer().decode(&answer.ids, true)?;
+        let how = if answer.finish == Finish::Stop { "ended by itself" } else { "cut at --max-new" };
+        talk.detail(format_args!("{length} prompt tokens, {} answer tokens, {how}", answer.ids.len()));
+        if options.n == 1 { writeln!(out, "{text}") } else { writeln!(out, "{}", json!({ "text": text })) }
+            .context("stdout")?;
+    }
+    Ok(())
 }

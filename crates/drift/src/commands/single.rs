@@ -1,12 +1,14 @@
 //! One stage alone: `drift sample`, `pair` and `train`, into a folder of one's choice.
 
 use crate::cli::{ModelArgs, Settings};
+use crate::config::Config;
 use crate::files::{hash_path, read_jsonl};
+use crate::method::{Loss, Prompts, Recipe};
 use crate::policy::{Policy, chat_format};
 use crate::run_folder::{Manifest, RunFolder, Stage, run_root};
-use crate::stages::{self, sample};
+use crate::stages::{self, sample, train};
 use crate::talk::Talk;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use drift_chat::{read_cases, read_pairs};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -63,10 +65,11 @@ pub struct Train {
 
 pub fn sample(options: &Sample, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
+    let settings = recipe(&config)?.sample(&config.sample);
     let model = options.model.path()?;
     let inputs = [("model", hash_path(&model)?), ("cases", hash_path(&options.cases)?)];
     let stage_config = json!({
-        "sample": config.sample.drawing(), "precision": options.model.precision, "seed": config.seed,
+        "sample": settings.drawing(), "precision": options.model.precision, "seed": config.seed,
         "iteration": options.iteration, "max_prompt_length": config.train.max_prompt_length,
         "max_length": config.train.max_length,
     });
@@ -75,8 +78,9 @@ pub fn sample(options: &Sample, talk: &Talk) -> Result<PathBuf> {
         let policy = Policy::load(&model, options.model.precision)?;
         let job = sample::Job {
             policy: &policy,
-            cases: &cases,
-            settings: &config.sample,
+            tasks: &cases.iter().map(Into::into).collect::<Vec<_>>(),
+            answers: 1,
+            settings: &settings,
             seed: config.seed,
             iteration: options.iteration,
             max_prompt: config.train.max_prompt_length,
@@ -88,6 +92,7 @@ pub fn sample(options: &Sample, talk: &Talk) -> Result<PathBuf> {
 
 pub fn pair(options: &Pair, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
+    let recipe = recipe(&config)?;
     let model = crate::cli::model_path(options.model.clone())?;
     let inputs = [
         ("model", hash_path(&model)?),
@@ -99,10 +104,13 @@ pub fn pair(options: &Pair, talk: &Talk) -> Result<PathBuf> {
         "max_length": config.train.max_length,
     });
     alone(&options.out, "pair", stage_config, &inputs, talk, |stage| {
+        let cases = read_cases(&options.cases)?;
         let job = stages::pair::Job {
             format: &chat_format(&model)?,
-            cases: &read_cases(&options.cases)?,
+            recipe,
+            tasks: &cases.iter().map(Into::into).collect::<Vec<_>>(),
             candidates: &read_jsonl(&options.candidates)?,
+            scores: &[],
             settings: &config.sample,
             max_prompt: config.train.max_prompt_length,
             max_length: config.train.max_length,
@@ -115,13 +123,31 @@ pub fn train(options: &Train, talk: &Talk) -> Result<PathBuf> {
     let config = options.settings.load()?;
     let model = crate::cli::model_path(options.model.clone())?;
     let inputs = [("model", hash_path(&model)?), ("pairs", hash_path(&options.pairs)?)];
-    let stage_config = json!({ "train": config.train.arithmetic(), "epochs": config.train.epochs,
-                "precision": config.train_precision(), "seed": config.seed });
-    alone(&options.out, "train", stage_config, &inputs, talk, |stage| {
+    let how = train::Settings {
+        method: &config.method,
+        loss: Loss::Preference,
+        train: &config.train,
+        epochs: config.train.epochs,
+        precision: config.train_precision(),
+        seed: config.seed,
+    };
+    alone(&options.out, "train", how.to_json(), &inputs, talk, |stage| {
         let pairs = read_pairs(&options.pairs)?;
         let policy = Policy::load(&model, config.train_precision())?;
-        stages::train::run(stage, policy, &pairs, &config, config.train.epochs, talk)
+        train::run(stage, policy, &train::Material::Pairs(&pairs), &how, talk)
     })
+}
+
+/// `drift sample` and `drift pair` are stages of a method with one fresh answer to each case.
+fn recipe(config: &Config) -> Result<&'static Recipe> {
+    let recipe = config.method.name.recipe();
+    match (recipe.prompts, recipe.answers()) {
+        (Prompts::Disliked, 1) => Ok(recipe),
+        _ => bail!(
+            "method.name: not one of a fresh answer to each case, expected \"drift\" or \"drift-unguided\"; hint: `drift run` \
+             runs all methods"
+        ),
+    }
 }
 
 /// Runs a stage in a folder of its own, unless it is finished there; returns the folder.

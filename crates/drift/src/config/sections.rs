@@ -2,7 +2,10 @@
 //! shows them all, and a test holds the two together.
 
 use crate::detectors::Tier;
+use crate::method::Name;
 use drift_chat::{Columns, Format, Scale};
+use drift_eval::gate::Limits;
+use drift_eval::simulated::Split;
 use drift_feedback::decision::TARGET_PRECISION;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -36,6 +39,24 @@ impl From<Precision> for drift_lm::Precision {
         match precision {
             Precision::F32 => drift_lm::Precision::F32,
             Precision::Bf16 => drift_lm::Precision::Bf16,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kv {
+    F32,
+    Bf16,
+    Int8,
+}
+
+impl From<Kv> for drift_lm::KvFormat {
+    fn from(kv: Kv) -> drift_lm::KvFormat {
+        match kv {
+            Kv::F32 => drift_lm::KvFormat::F32,
+            Kv::Bf16 => drift_lm::KvFormat::Bf16,
+            Kv::Int8 => drift_lm::KvFormat::Int8,
         }
     }
 }
@@ -168,6 +189,63 @@ impl Default for Warm {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+pub enum Rank {
+    /// The guided answer is the better one.
+    Guided,
+    /// A program scores them.
+    Command,
+    /// A probe on the policy's hidden states, trained on the log's own labels, foresees the user's verdict.
+    Probe,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Method {
+    /// `drift`, `drift-unguided`, `spin`, `iterdpo`, `kto`, `sft` or `warm`; docs/methods.md has the table.
+    pub name: Name,
+    /// Of `spin`: from the second iteration on, the pairs of the one before are trained on too.
+    pub mix_previous: bool,
+    /// Of `iterdpo`, which of two fresh answers is the better one: `guided`, `command` or `probe`.
+    pub rank: Rank,
+    /// The program of `rank = "command"` and its arguments.
+    pub command: Vec<String>,
+    /// Seconds that it may take for all answers of an iteration.
+    #[serde(deserialize_with = "range::above_zero")]
+    pub command_timeout_s: f64,
+    /// Of `kto`: how much a satisfying answer counts, and one that a user disliked.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub desirable_weight: f64,
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub undesirable_weight: f64,
+    /// By iteration, the last one holds on; empty: `train.learning_rate`.
+    #[serde(deserialize_with = "range::each_above_zero")]
+    pub learning_rates: Vec<f64>,
+    /// The same; empty: `train.beta`.
+    #[serde(deserialize_with = "range::each_above_zero")]
+    pub betas: Vec<f64>,
+    /// Iterations without a better result on the held-out pairs after which no other is begun; 0: all are done.
+    pub stop_after: usize,
+}
+
+impl Default for Method {
+    fn default() -> Method {
+        Method {
+            name: Name::Drift,
+            mix_previous: true,
+            rank: Rank::Guided,
+            command: Vec::new(),
+            command_timeout_s: 600.0,
+            desirable_weight: 1.0,
+            undesirable_weight: 1.0,
+            learning_rates: Vec::new(),
+            betas: Vec::new(),
+            stop_after: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Guided {
     /// Tries both on a few dozen cases and takes the guided prompt unless the answers are copies.
     Auto,
@@ -226,6 +304,9 @@ pub struct Sample {
     /// Sequences decoded at once; more is faster and takes more memory, the samples stay the same.
     #[serde(deserialize_with = "range::at_least_one")]
     pub concurrency: usize,
+    /// What keys and values are kept as: `f32`, or `bf16` and `int8`, which take a half and a quarter of
+    /// the memory, are faster with long prompts, and change samples a little.
+    pub kv: Kv,
 }
 
 impl Default for Sample {
@@ -243,6 +324,7 @@ impl Default for Sample {
             drop_refusals: true,
             drop_remarks: true,
             concurrency: 16,
+            kv: Kv::F32,
         }
     }
 }
@@ -250,10 +332,10 @@ impl Default for Sample {
 impl Sample {
     /// What an answer depends on, for the manifest of sampling.
     pub fn drawing(&self) -> serde_json::Value {
-        let Sample { guided, form, instruction, temperature, top_p, top_k, max_new_tokens, near_copy, .. } = self;
+        let Sample { guided, form, instruction, temperature, top_p, top_k, max_new_tokens, near_copy, kv, .. } = self;
         json!({
             "guided": guided, "form": form, "instruction": instruction, "temperature": temperature, "top_p": top_p,
-            "top_k": top_k, "max_new_tokens": max_new_tokens, "near_copy": near_copy,
+            "top_k": top_k, "max_new_tokens": max_new_tokens, "near_copy": near_copy, "kv": kv,
         })
     }
 
@@ -388,6 +470,59 @@ impl Train {
     }
 }
 
+/// Simulated users' prompts, put to the base model and to every trained one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluate {
+    /// Prompts; 0: none.
+    pub simulated: usize,
+    /// `train`, `dev` or `test`: no template is in two of them.
+    pub split: Split,
+    /// Tokens of an answer at most.
+    #[serde(deserialize_with = "range::at_least_one")]
+    pub max_new_tokens: usize,
+    /// Kinds of requirement, `all`, or a named set of docs/evaluation.md.
+    pub kinds: Vec<String>,
+}
+
+impl Default for Evaluate {
+    fn default() -> Evaluate {
+        Evaluate { simulated: 0, split: Split::Test, max_new_tokens: 256, kinds: vec!["sometimes".into()] }
+    }
+}
+
+/// A trained model becomes the run's model only if it is measurably better than the one before. Of `[evaluate]`, the
+/// kinds and the length of answers hold here too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gate {
+    /// Prompts; 0: no gate, the last model is the run's.
+    pub simulated: usize,
+    pub split: Split,
+    /// The interval of the difference in satisfaction must lie above this share.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub margin: f64,
+    /// Guard: change of the words an answer, as a share.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub length: f64,
+    /// Guard: rise of repetition.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub repetition: f64,
+    /// Guard: rise of the share of refusals.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub refusal: f64,
+    /// Guard: fall of satisfaction on kinds that training never saw.
+    #[serde(deserialize_with = "range::at_least_zero")]
+    pub transfer: f64,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        let Limits { margin, length, repetition, refusal, transfer } = Limits::default();
+        Gate { simulated: 0, split: Split::Dev, margin, length, repetition, refusal, transfer }
+    }
+}
+
 /// Numbers with a range, checked while the file is parsed: the error then knows line and column.
 mod range {
     use super::*;
@@ -399,6 +534,14 @@ mod range {
 
     pub fn above_zero<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
         number(input, "a number above 0", |v| v > 0.0 && v.is_finite())
+    }
+
+    pub fn each_above_zero<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<f64>, D::Error> {
+        let values = Vec::<f64>::deserialize(input)?;
+        match values.iter().find(|v| !(**v > 0.0 && v.is_finite())) {
+            None => Ok(values),
+            Some(value) => Err(D::Error::custom(format!("{value}, expected numbers above 0"))),
+        }
     }
 
     pub fn at_least_zero<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {

@@ -48,6 +48,20 @@ fn errors_name_place_value_expectation_and_hint() {
         "[logs]\nfiles = [\"a\"]\n[train]\nloss = \"robust\"\n",
         "[logs]\nfiles = [\"a\"]\n[train]\niterations = 0\n[warm]\nepochs = 0\n",
         "[cases]\nseed_pairs = [\"b\"]\n[logs]\nfiles = [\"a\"]\n",
+        "[method]\nname = \"spn\"\n",
+        "[method]\nbetas = [0.1, 0]\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nname = \"warm\"\n[warm]\nepochs = 0\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nname = \"iterdpo\"\nrank = \"command\"\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\ncommand = [\"x\"]\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nname = \"iterdpo\"\n[sample]\nguided = \"never\"\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nname = \"kto\"\n[train]\nloss = \"ipo\"\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nname = \"kto\"\n[train]\nbatch_size = 1\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nname = \"kto\"\ndesirable_weight = 0\nundesirable_weight = 0\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nstop_after = 1\n[detect]\nheld_out = 0\n",
+        "[logs]\nfiles = [\"a\"]\n[evaluate]\nsimulated = 4\nkinds = [\"no-commas\", \"telepathy\"]\n",
+        "[logs]\nfiles = [\"a\"]\n[evaluate]\nsimulated = 4\n[gate]\nsimulated = 4\nsplit = \"test\"\n",
+        "[gate]\nmargin = -0.1\n",
+        "[gate]\nsplit = \"held-out\"\n",
     ];
     let lines: Vec<String> = cases.iter().map(|text| error(text)).collect();
     assert!(lines.iter().all(|line| !line.contains('\n')));
@@ -73,7 +87,7 @@ fn the_documentation_shows_every_key_and_its_default() {
     let block = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a toml block");
     let shown: File = toml::from_str(block).expect("the block parses");
     assert_eq!(shown, File::default());
-    let File { run, model, logs, cases, detect, judge, warm, sample, train } = File::default();
+    let File { run, model, logs, cases, detect, judge, method, warm, sample, train, evaluate, gate } = File::default();
     let full = File {
         model: sections::Model { path: Some("m".into()), ..model },
         train: sections::Train { precision: Some(Precision::F32), memory_gb: Some(1.0), ..train },
@@ -90,7 +104,10 @@ fn the_documentation_shows_every_key_and_its_default() {
             ca_file: Some("a".into()),
             ..judge
         },
+        method,
         warm,
+        evaluate,
+        gate,
     };
     let table = toml::Table::try_from(full).unwrap();
     for (section, keys) in &table {
@@ -133,14 +150,16 @@ fn every_key_is_read() {
         ("redact", "redact, redact_names, reader }"),
         ("redact_names", "redact, redact_names, reader }"),
         ("seed_pairs", "Cases { files, seed_pairs }"),
+        ("learning_rates", "self.learning_rates"),
+        ("betas", "self.betas"),
         ("input_price", "self.input_price"),
         ("output_price", "self.output_price"),
     ];
     let table = toml::Table::try_from(File::default()).unwrap();
     for (section, keys) in &table {
         for key in keys.as_table().unwrap().keys() {
-            let as_field =
-                ["config.", "settings.", "train.", "sample.", "detect.", "warm."].map(|owner| format!("{owner}{key}"));
+            let as_field = ["config.", "settings.", "train.", "sample.", "detect.", "method.", "warm.", "evaluate."]
+                .map(|owner| format!("{owner}{key}"));
             let other = renamed.iter().find(|(name, _)| name == key).map(|(_, other)| other.to_string());
             let read = as_field.iter().chain(&other).any(|form| text.contains(form));
             assert!(read, "[{section}] {key} is read by nothing");

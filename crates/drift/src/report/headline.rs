@@ -13,6 +13,8 @@ pub fn headline(report: &Report) -> Vec<String> {
         }
     }];
     sentences.extend(verdict.and_then(|last| change(report, last)));
+    sentences.extend(satisfaction(report));
+    sentences.extend(chosen(report));
     sentences.push(data(report));
     sentences.extend(report.stages.iter().rev().find_map(shifts));
     sentences.extend(report.stages.iter().rev().find_map(copies));
@@ -62,6 +64,42 @@ fn change(report: &Report, last: &Stage) -> Option<String> {
         _ => "the intervals overlap, so no change between the two is established",
     };
     Some(format!("After {} it was {} of the same pairs; {apart}.", first.name(), percent(before.value)))
+}
+
+/// Simulated users before and after. An interval that holds 0 is no difference.
+fn satisfaction(report: &Report) -> Option<String> {
+    let first = report.satisfaction.first()?;
+    let n = first.prompts.map_or("the".to_owned(), count);
+    let share = |of: &Estimate| match (of.low, of.high) {
+        (Some(low), Some(high)) => format!("{} ({})", percent(of.value), interval(low, high)),
+        _ => percent(of.value),
+    };
+    let last = report.satisfaction.last().filter(|last| last.label != first.label);
+    let Some((last, change)) = last.and_then(|last| Some((last, last.change.as_ref()?))) else {
+        return Some(format!("The {} satisfies {} of {n} simulated prompts.", first.label, share(&first.satisfied)));
+    };
+    let verdict = match (change.low, change.high) {
+        (Some(low), _) if low > 0.0 => "more than before",
+        (_, Some(high)) if high < 0.0 => "less than before",
+        _ => "no difference was measured",
+    };
+    Some(format!(
+        "Of {n} simulated prompts the {} satisfies {}, the model after {} {}; paired difference {:+.1} points ({}): {verdict}.",
+        first.label,
+        share(&first.satisfied),
+        last.label,
+        share(&last.satisfied),
+        100.0 * change.value,
+        interval(change.low?, change.high?)
+    ))
+}
+
+/// Where the run's model is not the last one that was trained.
+fn chosen(report: &Report) -> Option<String> {
+    let model = report.model.as_deref()?;
+    let last = report.stages.iter().rev().find(|stage| stage.metrics.is_some())?;
+    let is_last = model == WARM && last.short == WARM || model.strip_prefix("iter-") == Some(&last.short);
+    (!is_last).then(|| format!("The run\u{2019}s model is {model}: what was trained after it did not take its place."))
 }
 
 fn data(report: &Report) -> String {

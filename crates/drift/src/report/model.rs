@@ -6,20 +6,25 @@ use serde_json::Value;
 use super::cases::{Answers, Cases, Clip, Sampled, Shifts};
 use super::funnel::{self, Flow};
 use super::headline::headline;
-use super::numbers::{Eval, Lengths, Metrics};
+use super::numbers::{Eval, Lengths, Metrics, Satisfaction};
 use super::read::{Folder, setting, string};
+use crate::method::{Name, Prompts, Side};
 use crate::stages::theory::Theory;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub name: String,
     pub headline: Vec<String>,
+    /// Folder of the training that made the run's model, or `base`; `None` until the run is over.
+    pub model: Option<String>,
     /// What could not be read or is not there.
     pub notes: Vec<String>,
     pub steps: Vec<Step>,
     pub funnel: Vec<Flow>,
     /// The warm start, then the iterations.
     pub stages: Vec<Stage>,
+    /// Simulated users: of the base model, then of the stages that asked them.
+    pub satisfaction: Vec<Satisfaction>,
     pub cases: Cases,
     pub settings: Settings,
     /// `run.json`, flattened to (key, value).
@@ -132,15 +137,44 @@ impl Report {
             })
         });
         let config = config.unwrap_or_default();
-        let planned = setting(&config, "iterations").map_or(1, |count| count as usize).min(ITERATION_CAP);
-        let iterations = (1..).take_while(|k| folder.has(&format!("iter-{k}"))).count().max(planned);
+        let recipe = method(&config).recipe();
+        // A run that is over says which models it trained: fewer than planned where it stopped, and not those of an
+        // earlier run in the folder.
+        let ended = folder.json("model.json");
+        let trained = ended.as_ref().and_then(|ended| ended.get("trained")?.as_array().cloned());
+        let planned = match (&trained, recipe.prompts) {
+            (Some(names), _) => {
+                names.iter().filter(|name| name.as_str().is_some_and(|name| name.starts_with("iter-"))).count()
+            }
+            (None, Prompts::Nobodys) => 0,
+            (None, _) => setting(&config, "iterations").map_or(1, |count| count as usize),
+        };
+        let planned = planned.min(ITERATION_CAP);
+        let there = (1..).take_while(|k| folder.has(&format!("iter-{k}"))).count();
+        let iterations = if trained.is_some() { planned } else { there.max(planned) };
 
         let mut paths: Vec<String> =
             ["detect", "held-out/sample", "held-out/pair", "held-out/score", "warm/train", "warm/evaluate"]
                 .map(str::to_owned)
                 .into();
         for k in 1..=iterations {
-            paths.extend(["sample", "pair", "train", "theory", "evaluate"].map(|step| format!("iter-{k}/{step}")));
+            let steps =
+                ["sample", "rank", "pair", "train", "theory", "evaluate"].into_iter().filter(|step| match *step {
+                    "sample" | "pair" | "theory" => recipe.answers() > 0,
+                    "rank" => recipe.chosen == Side::Better,
+                    _ => true,
+                });
+            paths.extend(steps.map(|step| format!("iter-{k}/{step}")));
+        }
+        let models = std::iter::once("base".to_owned()).chain([WARM.to_owned()]);
+        for model in models.chain((1..=iterations).map(|k| format!("iter-{k}"))) {
+            for (step, section) in [("satisfaction", "evaluate"), ("gate", "gate")] {
+                let path = format!("{model}/{step}");
+                let planned = config.get(section).and_then(|section| setting(section, "simulated"));
+                if planned.is_some_and(|n| n > 0.0) || folder.has(&path) {
+                    paths.push(path);
+                }
+            }
         }
         let mut steps: Vec<Step> = paths.into_iter().map(|path| Step::read(folder, path)).collect();
         let settings = Settings::find(&config, &steps);
@@ -157,6 +191,12 @@ impl Report {
             stage.copies = copies(folder, &root, &steps, stage.sampled.as_ref());
             stages.push(stage);
         }
+        let named = stages[1..].iter().zip(1..).map(|(stage, k)| (&*stage.label, &*stage.short, format!("iter-{k}")));
+        let satisfaction = [("base model", "base", "base".to_owned()), ("warm start", WARM, WARM.to_owned())]
+            .into_iter()
+            .chain(named)
+            .filter_map(|(label, short, root)| Satisfaction::read(folder, label, short, &root))
+            .collect();
         let cases = Cases::read(folder, "detect/cases.jsonl", "detect/seed_pairs.jsonl", answers);
 
         let mut flows = funnel::detected(folder, &steps[0], &cases);
@@ -176,10 +216,12 @@ impl Report {
         let mut report = Report {
             name: folder.name(),
             headline: Vec::new(),
+            model: ended.as_ref().and_then(|ended| string(ended, "name")),
             funnel: flows,
             notes: std::mem::take(&mut folder.notes),
             steps,
             stages,
+            satisfaction,
             cases,
             settings,
             provenance: flatten(&run),
@@ -188,6 +230,11 @@ impl Report {
         report.headline = headline(&report);
         report
     }
+}
+
+/// As the config names it; DRIFT where it names none, or one that this version does not know.
+fn method(config: &Value) -> Name {
+    config.pointer("/method/name").and_then(|name| serde_json::from_value(name.clone()).ok()).unwrap_or_default()
 }
 
 fn find<'a>(steps: &'a [Step], path: &str) -> Option<&'a Step> {
@@ -249,7 +296,10 @@ impl Stage {
     ) -> Stage {
         let metrics = Metrics::read(folder, &format!("{root}/train/metrics.jsonl"));
         // rewards/* is beta (log pi - log ref), averaged over the pairs of a step.
-        let shift = |side: &str| Some(metrics.as_ref()?.end.get(side)? / settings.beta?);
+        let trained = folder.json(&format!("{root}/train/manifest.json"));
+        let own = trained.and_then(|manifest| manifest.pointer("/config/train/beta")?.as_f64());
+        let beta = own.or(settings.beta);
+        let shift = |side: &str| Some(metrics.as_ref()?.end.get(side)? / beta?);
         Stage {
             label: label.to_owned(),
             short: short.to_owned(),
@@ -290,8 +340,11 @@ fn note_missing_files(folder: &mut Folder, steps: &[Step]) {
     for step in steps.iter().filter(|step| step.state != State::Absent) {
         let files: &[&str] = match step.path.rsplit('/').next() {
             Some("detect") => &["manifest.json", "cases.jsonl", "seed_pairs.jsonl"],
+            Some("satisfaction") => &["manifest.json", "satisfaction.json", "answers.jsonl"],
+            Some("gate") => &["manifest.json", "answers.jsonl"],
             Some("sample") => &["manifest.json", "candidates.jsonl"],
             Some("train") => &["manifest.json", "metrics.jsonl"],
+            Some("rank") => &["manifest.json", "scores.jsonl"],
             Some("theory") => &["manifest.json", "theory.json"],
             Some("evaluate") => &["manifest.json", "eval.json", "pairs.jsonl"],
             _ => &["manifest.json", "pairs.jsonl"],

@@ -6,7 +6,7 @@ use drift_eval::statistics;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::read::{Folder, content};
+use super::read::{Folder, content, string};
 
 /// A figure with its 95 % interval, where there is one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,6 +43,39 @@ impl Estimate {
     pub fn share(hits: u64, n: u64) -> Option<Estimate> {
         let interval = statistics::wilson(hits as f64, n as usize)?;
         Some(Estimate { value: hits as f64 / n as f64, low: Some(interval.low), high: Some(interval.high) })
+    }
+}
+
+/// `satisfaction/satisfaction.json`: simulated users' prompts under a model, and beside the base model.
+#[derive(Debug, Serialize)]
+pub struct Satisfaction {
+    /// `base model`, or of the stage that the model is from.
+    pub label: String,
+    pub short: String,
+    pub prompts: Option<u64>,
+    pub satisfied: Estimate,
+    /// Share of satisfied less that of the base model, paired by prompt.
+    pub change: Option<Estimate>,
+    /// Why the gate let the model through or not.
+    pub gate: Option<String>,
+}
+
+impl Satisfaction {
+    pub fn read(folder: &mut Folder, label: &str, short: &str, root: &str) -> Option<Satisfaction> {
+        let value = folder.json(&format!("{root}/satisfaction/satisfaction.json"))?;
+        let estimate = |at: &str, figure: &str| {
+            let part = value.pointer(at)?;
+            let number = |name: &str| part.get(name).and_then(Value::as_f64);
+            Some(Estimate { value: number(figure)?, low: number("low"), high: number("high") })
+        };
+        Some(Satisfaction {
+            label: label.to_owned(),
+            short: short.to_owned(),
+            prompts: value.get("prompts").and_then(Value::as_u64),
+            satisfied: estimate("/satisfied", "rate")?,
+            change: estimate("/change/difference", "mean"),
+            gate: folder.json(&format!("{root}/gate/gate.json")).and_then(|gate| string(&gate, "why")),
+        })
     }
 }
 

@@ -22,12 +22,23 @@ function tiles() {
     tile("held-out accuracy", judged ? percent(accuracy.value) : dash,
       judged ? [interval(accuracy, percent), ` \u00b7 n\u00a0=\u00a0${count(pairs)} \u00b7 after\u00a0${judged.label}`] : "not evaluated yet"),
     tile("held-out margin", margin ? change(margin.value) : dash, margin ? interval(margin, change) : "not evaluated yet"),
+    ...satisfied(),
     tile("cases of dissatisfaction", report.funnel.length ? count(report.cases.total) : dash, chats ? `from ${count(chats.count)} chats` : "chats not counted yet"),
     tile("copy rate of guided answers", copies?.tried ? percent(copies.near_copies / copies.tried) : dash,
       copies?.tried ? `${count(copies.near_copies)} of ${count(copies.tried)}${copies.probe ? " in a probe" : ""} \u00b7 ${sampled.label}` : sampled ? `all unguided in ${sampled.label}` : "nothing sampled yet"),
     tile("length of chosen answers", paired ? `${fixed(paired.lengths.chosen_words.value, 0)} words` : dash,
       paired ? `rejected: ${fixed(paired.lengths.rejected_words?.value, 0)} \u00b7 ${paired.label}` : "no pairs yet"),
   ];
+}
+
+/** Simulated users of the last model, and beside the base model. */
+function satisfied() {
+  const last = report.satisfaction.at(-1);
+  if (!last) return [];
+  const points = (value) => signed(100 * value, 1);
+  const change = last.change ? ` \u00b7 ${points(last.change.value)} points on the base model (${interval(last.change, points)})` : "";
+  return [tile("satisfied simulated users", percent(last.satisfied.value),
+    `${interval(last.satisfied, percent)} \u00b7 n\u00a0=\u00a0${count(last.prompts)} \u00b7 ${last.label}${change}`)];
 }
 
 function progress() {
@@ -94,7 +105,12 @@ function iterations() {
     h("thead", {}, h("tr", {}, h("td", {}), trained.map((stage) => h("th", { scope: "col" }, stage.label)))),
     h("tbody", {}, rows.map(([name, meaning, show]) =>
       h("tr", {}, h("th", { scope: "row" }, name, h("small", {}, meaning)), trained.map((stage) => h("td", {}, show(stage)))))));
+  const gates = report.satisfaction.filter(({ gate }) => gate);
   const charts = [
+    intervalChart(report.satisfaction, {
+      title: "Satisfied simulated users", note: "on the same prompts, with 95\u00a0% intervals", y: "share of prompts", size: ({ prompts }) => prompts,
+      groups: [{ label: "satisfied", color: "plain", of: (model) => model.satisfied }], range: [0, 1], show: percent,
+    }),
     intervalChart(trained, {
       title: "Held-out preference accuracy", note: "with 95 % intervals", y: "share of pairs", size: (stage) => stage.eval?.pairs,
       groups: [{ label: "accuracy", color: "plain", of: (stage) => stage.eval?.accuracy }],
@@ -129,6 +145,7 @@ function iterations() {
   ];
   return [
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of the iterations" }, table),
+    gates.length > 0 && h("ul", { class: "parts" }, gates.map(({ label, gate }) => h("li", {}, `gate, ${label}: ${gate}`))),
     h("div", { class: "charts below" }, charts),
   ];
 }

@@ -60,6 +60,14 @@ fn small_run(root: &Path) {
     let logps = json!({"case": "c2", "margin": 0.4, "chosen_logp": -9.0, "base_chosen_logp": -8.0, "rejected_logp": -9.0,
         "base_rejected_logp": -4.0});
     put(root, "iter-1/evaluate/pairs.jsonl", &[logps]);
+    let users = |rate: f64, change: Value| json!({"prompts": 80, "satisfied": {"rate": rate, "low": rate - 0.1, "high": rate + 0.1}, "change": change});
+    put(root, "base/satisfaction/satisfaction.json", &[users(0.3, Value::Null)]);
+    let change = json!({"difference": {"mean": 0.1, "low": -0.02, "high": 0.22}});
+    put(root, "iter-1/satisfaction/satisfaction.json", &[users(0.4, change)]);
+    put(root, "iter-1/gate/gate.json", &[json!({"ruling": "not_better", "why": "not measurably better"})]);
+    for stage in ["base/satisfaction", "iter-1/satisfaction", "iter-1/gate"] {
+        put(root, &format!("{stage}/manifest.json"), &[manifest(json!({}))]);
+    }
     put(root, "run.json", &[json!({"command": "drift run", "model": {"hash": "ab"}})]);
     std::fs::write(root.join("config.toml"), "[train]\nbeta = 0.1\niterations = 1\n").unwrap();
 }
@@ -94,6 +102,14 @@ fn a_small_run_is_told_in_full() {
     assert_eq!(row(4)[4], json!([["no prompt", 4]]));
     assert_eq!(row(5)[0], json!("held out: fresh answers"));
     assert_eq!(row(7), json!(["iteration 1: pairs", 1, 2, [], [["refusal", 1]]]));
+
+    assert_eq!(at("/satisfaction/0/label"), json!("base model"));
+    assert_eq!(at("/satisfaction/1/change"), json!({"value": 0.1, "low": -0.02, "high": 0.22}));
+    assert_eq!(at("/satisfaction/1/gate"), json!("not measurably better"));
+    let told = "Of 80 simulated prompts the base model satisfies 30.0\u{a0}% (95\u{a0}% interval 20.0 to 40.0\u{a0}%), the model after \
+                iteration 1 40.0\u{a0}% (95\u{a0}% interval 30.0 to 50.0\u{a0}%); paired difference +10.0 points (95\u{a0}% \
+                interval -2.0 to 22.0\u{a0}%): no difference was measured.";
+    assert!(at("/headline").as_array().unwrap().contains(&json!(told)), "{}", at("/headline"));
 
     assert_eq!(at("/stages/1/copies"), json!({"tried": 2, "near_copies": 1, "probe": false}));
     assert_eq!(at("/stages/1/sampled/guided_overlap"), json!(0.25));
@@ -184,6 +200,26 @@ fn steps_that_cannot_come_are_not_waited_for() {
     let data = data(&page_of(dir.path()));
     let paths: Vec<&str> = data["steps"].as_array().unwrap().iter().filter_map(|step| step["path"].as_str()).collect();
     assert_eq!(paths, ["detect", "iter-1/sample", "iter-1/pair", "iter-1/train", "iter-1/theory"]);
+}
+
+#[test]
+fn a_method_waits_for_its_own_steps_alone() {
+    let steps = |name: &str| -> String {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join("config.toml"),
+            format!("[method]\nname = \"{name}\"\n[train]\niterations = 1\n"),
+        )
+        .unwrap();
+        let data = data(&page_of(dir.path()));
+        let paths =
+            data["steps"].as_array().unwrap().iter().filter_map(|step| step["path"].as_str()?.strip_prefix("iter-1/"));
+        paths.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(steps("drift"), "sample pair train theory evaluate");
+    assert_eq!(steps("iterdpo"), "sample rank pair train theory evaluate");
+    assert_eq!(steps("kto"), "train evaluate");
+    assert_eq!((steps("warm"), steps("of-tomorrow")), (String::new(), steps("drift")));
 }
 
 /// A probe that found copies alone is the copy rate of an iteration that was sampled unguided.

@@ -25,7 +25,7 @@ function theoryInWords(measured) {
   const [first, last] = [measured[0], measured.at(-1)];
   const pairs = measured.map((stage) => `${stage.label}: ${count(stage.theory.pairs)} of ${count(stage.theory.of)}`).join(", ");
   const sentences = [
-    `A pair’s gradient is −β σ(−s) d with d = ∇ log π(y⁺) − ∇ log π(y⁻). Here it is taken apart for a sample of the pairs (${pairs}), a forward and a backward pass each; the means have the noise of so few pairs.`,
+    `The gradient of a pair’s DPO loss is −β σ(−s) d with d = ∇ log π(y⁺) − ∇ log π(y⁻). Here it is taken apart for a sample of the pairs (${pairs}), a forward and a backward pass each; the means have the noise of so few pairs.`,
     `In ${last.label} training moved σ(−s) from ${fixed(last.theory.before.sigma, 3)} to ${fixed(last.theory.after.sigma, 3)} (0.5: the pair pulls as at the reference; 0: it teaches nothing more).`,
   ];
   if (first !== last) {

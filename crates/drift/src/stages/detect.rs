@@ -10,6 +10,7 @@ use crate::interrupt;
 use crate::privacy::{self, Privacy, Who};
 use crate::review::corrections::{self, Corrections};
 use crate::run_folder::{Counts, Manifest, Stage};
+use crate::satisfied::{self, Satisfied};
 use crate::seeds::subset;
 use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
@@ -30,8 +31,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Damaged records that are named one by one; all are counted.
 const NAMED: usize = 3;
 
-const OUTPUTS: [&str; 6] =
-    ["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "unpaired.jsonl", "set_aside.jsonl", "funnel.json"];
+/// Answers that satisfied their users.
+pub const SATISFIED: &str = "satisfied.jsonl";
+
+const OUTPUTS: [&str; 7] =
+    ["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "unpaired.jsonl", SATISFIED, "set_aside.jsonl", "funnel.json"];
 
 pub struct Job<'a> {
     pub source: &'a Source,
@@ -114,12 +118,14 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     };
     job.split(&mut found);
     job.limit(&mut found)?;
-    let Found { mut cases, mut seed_pairs, mut counts, funnel, redacted, read, users, unpaired, set_aside, .. } = found;
+    let Found { mut cases, mut seed_pairs, mut unpaired, mut counts, funnel, redacted, read, users, set_aside, .. } =
+        found;
     let settings = job.settings;
     let draw = |purpose, held_out, train| if purpose == Split::HeldOut { held_out } else { train };
-    let before = (cases.len(), seed_pairs.len());
+    let before = (cases.len(), seed_pairs.len(), unpaired.len());
     let mut kept_cases = Vec::new();
     let mut kept_pairs = Vec::new();
+    let mut kept_unpaired = Vec::new();
     for split in [Split::Train, Split::HeldOut] {
         let (of_split, rest) = cases.into_iter().partition::<Vec<_>, _>(|case| case.split == Some(split));
         let max = draw(split, settings.max_held_out, settings.max_cases);
@@ -129,11 +135,29 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
         let max = draw(split, settings.max_held_out, settings.max_seed_pairs);
         kept_pairs.extend(subset(of_split, max, job.seed, "seed pairs", |pair: &Pair| &pair.id));
         seed_pairs = rest;
+        // As many with a good word and as many with a bad one as there may be cases.
+        let max = draw(split, settings.max_held_out, settings.max_cases);
+        for label in [false, true] {
+            let is_drawn = |row: &Unpaired| row.split == Some(split) && row.label == label;
+            let (drawn, rest) = unpaired.into_iter().partition::<Vec<_>, _>(is_drawn);
+            kept_unpaired.extend(subset(drawn, max, job.seed, "unpaired", |row: &Unpaired| &row.key));
+            unpaired = rest;
+        }
+    }
+    let mut satisfied = satisfied::gather(&kept_pairs, &kept_unpaired);
+    let mut kept_satisfied = Vec::new();
+    for split in [Split::Train, Split::HeldOut] {
+        let (of_split, rest) = satisfied.into_iter().partition::<Vec<_>, _>(|row| row.split == Some(split));
+        let max = draw(split, settings.max_held_out, settings.max_cases);
+        kept_satisfied.extend(subset(of_split, max, job.seed, "satisfied", |row: &Satisfied| &row.id));
+        satisfied = rest;
     }
     count(&mut counts.dropped, "case_not_in_subset", before.0 - kept_cases.len());
     count(&mut counts.dropped, "seed_pair_not_in_subset", before.1 - kept_pairs.len());
     count(&mut counts.noted, "seed_pairs", kept_pairs.len());
-    count(&mut counts.noted, "unpaired", unpaired.len());
+    count(&mut counts.noted, "unpaired_not_in_subset", before.2 - kept_unpaired.len());
+    count(&mut counts.noted, "unpaired", kept_unpaired.len());
+    count(&mut counts.noted, "satisfied", kept_satisfied.len());
     counts.out = kept_cases.len();
     // Only now: a search that failed or was stopped leaves what an earlier one found.
     labels.finish()?;
@@ -141,7 +165,8 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     write_jsonl(&stage.path("cases.jsonl"), &kept_cases)?;
     write_jsonl(&stage.path("seed_pairs.jsonl"), &kept_pairs)?;
     write_json(&stage.path("funnel.json"), &Account { funnel: &funnel, redacted: &redacted, read: &read })?;
-    write_jsonl(&stage.path("unpaired.jsonl"), &unpaired)?;
+    write_jsonl(&stage.path("unpaired.jsonl"), &kept_unpaired)?;
+    write_jsonl(&stage.path(SATISFIED), &kept_satisfied)?;
     write_jsonl(&stage.path("set_aside.jsonl"), &set_aside)?;
     let mut outputs = OUTPUTS.to_vec();
     if !users.is_empty() {
@@ -315,7 +340,16 @@ impl Job<'_> {
                     () if corrections.denies(&case) => found.counts.drop("case_corrected_by_review"),
                     () if !confident => found.counts.drop("low_confidence"),
                     () if !seen.insert(&whole) => found.counts.drop("case_duplicate"),
-                    () => found.cases.push(case),
+                    () => {
+                        found.unpaired.push(unpaired(
+                            &case.conversation,
+                            &case.id,
+                            &case.prompt,
+                            &case.rejected,
+                            false,
+                        ));
+                        found.cases.push(case);
+                    }
                 }
             }
         }
@@ -329,7 +363,10 @@ impl Job<'_> {
                         found.counts.note("seed_pair_forgotten");
                     }
                     () if !seen.insert(&whole) => found.counts.note("seed_pair_duplicate"),
-                    () => found.seed_pairs.push(pair),
+                    () => {
+                        found.unpaired.push(unpaired(&pair.conversation, &pair.id, &pair.prompt, &pair.chosen, true));
+                        found.seed_pairs.push(pair);
+                    }
                 }
             }
         }
@@ -372,7 +409,7 @@ impl Job<'_> {
         found.seed_pairs.retain(|pair| clean(pair.split, &pair.prompt));
         let unpaired = found.unpaired.len();
         found.unpaired.retain(|row| clean(row.split, &row.prompt));
-        count(&mut found.counts.dropped, "unpaired_prompt_is_held_out", unpaired - found.unpaired.len());
+        count(&mut found.counts.noted, "unpaired_prompt_is_held_out", unpaired - found.unpaired.len());
         count(&mut found.counts.dropped, "case_prompt_is_held_out", before.0 - found.cases.len());
         count(&mut found.counts.dropped, "seed_pair_prompt_is_held_out", before.1 - found.seed_pairs.len());
     }
@@ -420,7 +457,29 @@ impl Job<'_> {
                 Err(reason) => found.counts.drop(&format!("seed_pair_{reason}")),
             }
         }
+        let unpaired: Vec<Result<Unpaired, &str>> = std::mem::take(&mut found.unpaired)
+            .into_par_iter()
+            .map(|row| fits(&row.prompt, &[&row.completion]).map(|()| row))
+            .collect();
+        for row in unpaired {
+            match row {
+                Ok(row) => found.unpaired.push(row),
+                Err(reason) => found.counts.note(&format!("unpaired_{reason}")),
+            }
+        }
         Ok(())
+    }
+}
+
+/// A side of a case or of a seed pair that was given; its id stands for the turn, which is not known.
+fn unpaired(conversation: &str, id: &str, prompt: &[Message], completion: &[Message], label: bool) -> Unpaired {
+    Unpaired {
+        conversation: conversation.to_string(),
+        key: id.to_string(),
+        prompt: prompt.to_vec(),
+        completion: completion.to_vec(),
+        label,
+        split: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Cases in, fresh answers of the current policy out.
+//! Prompts in, fresh answers of the current policy out: one to each, or two to choose between.
 //!
 //! A guided answer sees the rejected answer and the feedback. A near copy of the rejected answer
 //! teaches nothing, so an unguided answer takes its place. Finished answers are appended to a
@@ -7,16 +7,17 @@
 use crate::answers::{is_remark, same_text, word_overlap};
 use crate::config::sections::{Guided, Sample};
 use crate::files;
-use crate::guided::{self, guided};
+use crate::guided::{self, Complaint, guided};
 use crate::interrupt;
 use crate::policy::Policy;
 use crate::run_folder::{Counts, Manifest, Stage};
+use crate::satisfied::Satisfied;
 use crate::seeds::{seed, subset};
 use crate::talk::{Talk, Unit};
 use crate::tokens::fit;
 use anyhow::{Context, Result};
-use drift_chat::{Case, write_jsonl};
-use drift_lm::{Request, Sampling, generate};
+use drift_chat::{Case, Message, Split, write_jsonl};
+use drift_lm::{Decoding, Request, Sampling, generate};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::Write;
@@ -47,18 +48,59 @@ pub enum Finish {
 /// One fresh answer, a row of `candidates.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// Id of the case.
+    /// Id of the case, or of the satisfying answer.
     pub case: String,
     pub iteration: usize,
     pub mode: Mode,
+    /// Which of several unguided answers to the same prompt, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub number: usize,
     pub text: String,
     /// As they were drawn, the end token included.
     pub ids: Vec<u32>,
     pub finish: Finish,
-    /// Word overlap (Jaccard) with the rejected answer, 0 to 1.
+    /// Word overlap (Jaccard) with the recorded answer, 0 to 1.
     pub overlap: f64,
     /// Hash of the weights that drew it.
     pub weights: String,
+}
+
+fn is_first(number: &usize) -> bool {
+    *number == 0
+}
+
+/// A prompt of the log that is answered afresh, and what the log has of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    pub id: &'a str,
+    pub conversation: &'a str,
+    pub split: Option<Split>,
+    pub prompt: &'a [Message],
+    /// Exactly one assistant message.
+    pub recorded: &'a [Message],
+    /// Guidance needs one.
+    pub complaint: Option<Complaint<'a>>,
+}
+
+impl<'a> From<&'a Case> for Task<'a> {
+    fn from(case: &'a Case) -> Task<'a> {
+        let Case { id, conversation, prompt, rejected, user_preference, split, .. } = case;
+        let complaint = Complaint { prompt, rejected: &rejected[0].content, feedback: &user_preference.content };
+        Task { id, conversation, split: *split, prompt, recorded: rejected, complaint: Some(complaint) }
+    }
+}
+
+impl<'a> From<&'a Satisfied> for Task<'a> {
+    fn from(row: &'a Satisfied) -> Task<'a> {
+        let Satisfied { id, conversation, prompt, completion, rejected, rejected_feedback, split } = row;
+        let rejected = rejected.as_ref().and_then(|rejected| rejected.first());
+        let complaint = rejected.zip(rejected_feedback.as_deref()).map(|(rejected, feedback)| Complaint {
+            prompt,
+            rejected: &rejected.content,
+            feedback,
+        });
+        Task { id, conversation, split: *split, prompt, recorded: completion, complaint }
+    }
 }
 
 /// What the probe of `guided = "auto"` saw, as `guidance.json`.
@@ -83,7 +125,9 @@ pub struct Copies {
 
 pub struct Job<'a> {
     pub policy: &'a Policy,
-    pub cases: &'a [Case],
+    pub tasks: &'a [Task<'a>],
+    /// To each prompt: 1, or 2, of which one is guided where that is of use.
+    pub answers: usize,
     pub settings: &'a Sample,
     pub seed: u64,
     /// From 1; 0 for the held-out cases.
@@ -96,7 +140,7 @@ pub struct Job<'a> {
 
 pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     stage.begin(&[PARTIAL])?;
-    let mut counts = Counts { r#in: job.cases.len(), ..Counts::default() };
+    let mut counts = Counts { r#in: job.tasks.len() * job.answers, ..Counts::default() };
     let prompts = job.prompts(&mut counts);
     let mut draws = Draws::open(stage.path(PARTIAL))?;
 
@@ -110,26 +154,38 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
         Guided::Auto => guidance.as_ref().is_some_and(|guidance| guidance.use_guided),
     };
     if use_guided {
-        draws.draw(job, prompts.iter().filter(|prompt| prompt.guided.is_some()), true, talk)?;
+        draws.draw(job, prompts.iter().filter(|prompt| prompt.guided.is_some()), GUIDED, talk)?;
     }
     let mut mode_of = |prompt: &Prompt| match (use_guided, prompt.guided.is_some()) {
         (false, _) => Mode::Unguided,
+        (true, false) if prompt.task.complaint.is_none() => Mode::Unguided,
         (true, false) => {
             counts.note("guided_prompt_too_long");
             Mode::Fallback
         }
-        (true, true) if draws.get(prompt, true).overlap >= job.settings.near_copy => {
+        (true, true) if draws.get(prompt, GUIDED).overlap >= job.settings.near_copy => {
             counts.note("near_copy_replaced");
             Mode::Fallback
         }
         (true, true) => Mode::Guided,
     };
     let modes: Vec<Mode> = prompts.iter().map(&mut mode_of).collect();
-    let plain = prompts.iter().zip(&modes).filter(|(_, mode)| **mode != Mode::Guided).map(|(prompt, _)| prompt);
-    draws.draw(job, plain, false, talk)?;
+    // Beside another plain answer, the one that takes the guided answer's place is a second one.
+    let (first, last) = (plain(0), plain(job.answers - 1));
+    if job.answers > 1 {
+        draws.draw(job, prompts.iter(), first, talk)?;
+    }
+    let unguided = prompts.iter().zip(&modes).filter(|(_, mode)| **mode != Mode::Guided).map(|(prompt, _)| prompt);
+    draws.draw(job, unguided, last, talk)?;
 
-    let answer = |(prompt, &mode)| Candidate { mode, ..draws.get(prompt, mode == Mode::Guided).clone() };
-    let candidates: Vec<Candidate> = prompts.iter().zip(&modes).map(answer).collect();
+    let mut candidates = Vec::with_capacity(prompts.len() * job.answers);
+    for (prompt, &mode) in prompts.iter().zip(&modes) {
+        if job.answers > 1 {
+            candidates.push(draws.get(prompt, first).clone());
+        }
+        let way = if mode == Mode::Guided { GUIDED } else { last };
+        candidates.push(Candidate { mode, ..draws.get(prompt, way).clone() });
+    }
     for _ in candidates.iter().filter(|candidate| candidate.finish == Finish::Length) {
         counts.note("cut_at_max_new_tokens");
     }
@@ -146,41 +202,53 @@ pub fn run(stage: &Stage, job: &Job, talk: &Talk) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// A case as the sampler sees it.
+/// A task as the sampler sees it.
 struct Prompt<'a> {
-    case: &'a Case,
+    task: &'a Task<'a>,
     plain: Vec<u32>,
-    /// `None`: too long, or guidance is off.
+    /// `None`: too long, guidance is off, or there is no complaint.
     guided: Option<Vec<u32>>,
+}
+
+/// How an answer is drawn, and which of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Way {
+    guided: bool,
+    number: usize,
+}
+
+const GUIDED: Way = Way { guided: true, number: 0 };
+
+fn plain(number: usize) -> Way {
+    Way { guided: false, number }
 }
 
 impl Job<'_> {
     fn prompts(&self, counts: &mut Counts) -> Vec<Prompt<'_>> {
         let format = &self.policy.format;
         let room = self.policy.model.context().saturating_sub(self.settings.max_new_tokens);
-        let mut prompts = Vec::with_capacity(self.cases.len());
-        for case in self.cases {
-            match fit(format, &case.prompt, 1, self.max_prompt.min(room)) {
-                Err(_) => counts.drop("refused_by_template"),
-                Ok(None) => counts.drop("prompt_too_long"),
+        let mut prompts = Vec::with_capacity(self.tasks.len());
+        let mut leave_out = |reason| (0..self.answers).for_each(|_| counts.drop(reason));
+        let mut shortened = 0;
+        for task in self.tasks {
+            match fit(format, task.prompt, 1, self.max_prompt.min(room)) {
+                Err(_) => leave_out("refused_by_template"),
+                Ok(None) => leave_out("prompt_too_long"),
                 Ok(Some(plain)) => {
-                    if plain.turns_left_out > 0 {
-                        counts.note("prompt_shortened");
-                    }
-                    let guided = self.guided_ids(case, self.max_guided.min(room));
-                    prompts.push(Prompt { case, plain: plain.ids, guided });
+                    shortened += usize::from(plain.turns_left_out > 0);
+                    let guided = self.guided_ids(task, self.max_guided.min(room));
+                    prompts.push(Prompt { task, plain: plain.ids, guided });
                 }
             }
         }
+        (0..shortened).for_each(|_| counts.note("prompt_shortened"));
         prompts
     }
 
-    fn guided_ids(&self, case: &Case, max_tokens: usize) -> Option<Vec<u32>> {
-        if self.settings.guided == Guided::Never {
-            return None;
-        }
+    fn guided_ids(&self, task: &Task, max_tokens: usize) -> Option<Vec<u32>> {
+        let complaint = task.complaint.filter(|_| self.settings.guided != Guided::Never)?;
         let format = &self.policy.format;
-        match guided(case, self.settings.form, self.settings.instruction.as_deref()) {
+        match guided(complaint, self.settings.form, self.settings.instruction.as_deref()) {
             guided::Guided::Turns { messages, tail } => {
                 fit(format, &messages, tail, max_tokens).ok().flatten().map(|fitted| fitted.ids)
             }
@@ -193,18 +261,19 @@ impl Job<'_> {
     /// Tries both ways on a few cases. Guidance is of use unless most of its answers are copies or remarks.
     fn probe(&self, prompts: &[Prompt], draws: &mut Draws, talk: &Talk) -> Result<Option<Guidance>> {
         let able: Vec<&Prompt> = prompts.iter().filter(|prompt| prompt.guided.is_some()).collect();
-        let tried = subset(able, PROBE, self.seed, "guidance probe", |prompt| &prompt.case.id);
+        let tried = subset(able, PROBE, self.seed, "guidance probe", |prompt| prompt.task.id);
         if tried.is_empty() {
             return Ok(None);
         }
         let mut copies = |guided: bool| -> Result<Copies> {
-            draws.draw(self, tried.iter().copied(), guided, talk)?;
+            let way = if guided { GUIDED } else { plain(0) };
+            draws.draw(self, tried.iter().copied(), way, talk)?;
             let mut seen = Copies { near_copies: 0, identical: 0, remarks: 0, mean_overlap: 0.0 };
             for prompt in &tried {
-                let (answer, case) = (draws.get(prompt, guided), prompt.case);
-                let request = case.prompt.last().map_or("", |message| &message.content);
+                let (answer, task) = (draws.get(prompt, way), prompt.task);
+                let request = task.prompt.last().map_or("", |message| &message.content);
                 seen.near_copies += usize::from(answer.overlap >= self.settings.near_copy);
-                seen.identical += usize::from(same_text(&answer.text, &case.rejected[0].content));
+                seen.identical += usize::from(same_text(&answer.text, &task.recorded[0].content));
                 seen.remarks += usize::from(is_remark(&answer.text, request));
                 seen.mean_overlap += answer.overlap / tried.len() as f64;
             }
@@ -233,7 +302,7 @@ impl Job<'_> {
 struct Draws {
     path: PathBuf,
     file: fs_err::File,
-    done: HashMap<(String, bool), Candidate>,
+    done: HashMap<(String, Way), Candidate>,
 }
 
 impl Draws {
@@ -245,7 +314,7 @@ impl Draws {
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
             match serde_json::from_slice::<Candidate>(line) {
                 Ok(candidate) if line.ends_with(b"\n") => {
-                    done.insert((candidate.case.clone(), candidate.mode == Mode::Guided), candidate);
+                    done.insert((candidate.case.clone(), candidate.way()), candidate);
                     whole += line.len();
                 }
                 _ => break,
@@ -256,8 +325,8 @@ impl Draws {
         Ok(Draws { path, file, done })
     }
 
-    fn get(&self, prompt: &Prompt, guided: bool) -> &Candidate {
-        &self.done[&(prompt.case.id.clone(), guided)]
+    fn get(&self, prompt: &Prompt, way: Way) -> &Candidate {
+        &self.done[&(prompt.task.id.to_string(), way)]
     }
 
     /// Draws what is missing of `wanted`. The seed of an answer comes from its case, so what else is
@@ -266,12 +335,13 @@ impl Draws {
         &mut self,
         job: &Job,
         wanted: impl Iterator<Item = &'a Prompt<'a>>,
-        guided: bool,
+        way: Way,
         talk: &Talk,
     ) -> Result<()> {
+        let Way { guided, number } = way;
         let mode = if guided { Mode::Guided } else { Mode::Unguided };
         let missing: Vec<&Prompt> =
-            wanted.filter(|prompt| !self.done.contains_key(&(prompt.case.id.clone(), guided))).collect();
+            wanted.filter(|prompt| !self.done.contains_key(&(prompt.task.id.to_string(), way))).collect();
         let iteration = job.iteration.to_string();
         let name = if guided { "guided" } else { "unguided" };
         let requests: Vec<Request> = missing
@@ -279,7 +349,7 @@ impl Draws {
             .map(|prompt| Request {
                 prompt: if guided { prompt.guided.clone().unwrap_or_default() } else { prompt.plain.clone() },
                 max_new: job.settings.max_new_tokens,
-                seed: seed(job.seed, &["sample", &iteration, &prompt.case.id, name, "0"]),
+                seed: seed(job.seed, &["sample", &iteration, prompt.task.id, name, &number.to_string()]),
             })
             .collect();
         let format = &job.policy.format;
@@ -287,17 +357,18 @@ impl Draws {
         let bar = talk.bar("sampling", requests.len() as u64, Unit::Count).with_message(format!("{name} answers"));
         let mut failure = None;
         let on_done = &mut |index: usize, sample: drift_lm::Sample| {
-            let case = missing[index].case;
+            let task = missing[index].task;
             let finish = match sample.finish {
                 drift_lm::Finish::Stop => Finish::Stop,
                 drift_lm::Finish::Length => Finish::Length,
             };
             let stored = format.tokenizer().decode(&sample.ids, true).map_err(anyhow::Error::from).and_then(|text| {
                 let candidate = Candidate {
-                    case: case.id.clone(),
+                    case: task.id.to_string(),
                     iteration: job.iteration,
                     mode,
-                    overlap: word_overlap(&text, &case.rejected[0].content),
+                    number,
+                    overlap: word_overlap(&text, &task.recorded[0].content),
                     text,
                     ids: sample.ids,
                     finish,
@@ -315,7 +386,8 @@ impl Draws {
             }
         };
         let anytime = interrupt::anytime();
-        generate(&job.policy.model, &requests, &sampling(job.settings), &stop, job.settings.concurrency, on_done);
+        let decoding = Decoding { concurrency: job.settings.concurrency, kv: job.settings.kv.into() };
+        generate(&job.policy.model, &requests, &sampling(job.settings), &stop, decoding, on_done);
         drop(anytime);
         bar.finish_and_clear();
         match failure {
@@ -328,8 +400,14 @@ impl Draws {
         let mut line = serde_json::to_vec(&candidate)?;
         line.push(b'\n');
         self.file.write_all(&line).with_context(|| format!("{}: cannot write", self.path.display()))?;
-        self.done.insert((candidate.case.clone(), candidate.mode == Mode::Guided), candidate);
+        self.done.insert((candidate.case.clone(), candidate.way()), candidate);
         Ok(())
+    }
+}
+
+impl Candidate {
+    fn way(&self) -> Way {
+        Way { guided: self.mode == Mode::Guided, number: self.number }
     }
 }
 

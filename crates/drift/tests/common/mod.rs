@@ -83,6 +83,34 @@ impl World {
 
 /// 2 layers of random weights, the same ones always.
 pub fn write_model(dir: &Path) {
+    write_model_with(dir, true, |_, _| {});
+}
+
+/// A model that says these two letters in turn, whatever it is asked.
+pub fn write_model_that_says(dir: &Path, letters: &str) {
+    let &[first, second] = letters.as_bytes() else { panic!("two letters") };
+    write_model_with(dir, false, |name, values| {
+        // Tokens lie on three axes: the first letter, the second, all others. Each letter is what follows its axes.
+        let follows = match name {
+            _ if name.ends_with("norm.weight") => return,
+            "model.embed_tokens.weight" => false,
+            "lm_head.weight" => true,
+            _ => return values.iter_mut().for_each(|value| *value *= 0.05),
+        };
+        for (token, row) in values.chunks_mut(32).enumerate() {
+            let kind = [first, second].iter().position(|&letter| token == usize::from(letter)).unwrap_or(2);
+            row.fill(0.0);
+            match (follows, kind) {
+                (false, kind) => row[kind] = 1.0,
+                (true, 0) => row[1..3].fill(1.2),
+                (true, 1) => row[0] = 1.2,
+                _ => {}
+            }
+        }
+    });
+}
+
+fn write_model_with(dir: &Path, tied: bool, edit: impl Fn(&str, &mut [f32])) {
     let config = ModelConfig {
         family: Family::Llama,
         vocab_size: 256 + SPECIAL.len(),
@@ -96,7 +124,7 @@ pub fn write_model(dir: &Path) {
         rope_theta: 10_000.0,
         rope_scaling: RopeScaling::None,
         max_position_embeddings: 1024,
-        tie_word_embeddings: true,
+        tie_word_embeddings: tied,
         qkv_bias: false,
         o_bias: false,
         mlp_bias: false,
@@ -105,18 +133,13 @@ pub fn write_model(dir: &Path) {
         bos_token_id: None,
         eos_token_ids: vec![256],
     };
-    let params: Vec<f32> = Layout::of(&config)
-        .params
-        .iter()
-        .flat_map(|param| {
-            let norm = param.name.ends_with("norm.weight");
-            let name = param.name.clone();
-            (0..param.range.len()).map(move |i| match norm {
-                true => 1.0,
-                false => 0.4 * noise(&name, i),
-            })
-        })
-        .collect();
+    let mut params = Vec::new();
+    for param in &Layout::of(&config).params {
+        let value = |i| if param.name.ends_with("norm.weight") { 1.0 } else { 0.4 * noise(&param.name, i) };
+        let mut values: Vec<f32> = (0..param.range.len()).map(value).collect();
+        edit(&param.name, &mut values);
+        params.extend(values);
+    }
     let tokenizer_config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": null, "eos_token": "<|end|>",
         "chat_template": TEMPLATE,
