@@ -27,6 +27,17 @@ pub fn is_none_of(out: &Path, inputs: &[PathBuf]) -> Result<()> {
     }
 }
 
+/// Whether two paths name one file, there or not yet there.
+pub fn is_same(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        path.canonicalize().or_else(|_| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Ok::<_, std::io::Error>(folder.canonicalize()?.join(path.file_name().unwrap_or_default()))
+        })
+    };
+    a == b || matches!((place(a), place(b)), (Ok(a), Ok(b)) if a == b)
+}
+
 /// The same for a file that only its owner may read.
 pub fn write_private(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     write_as(path, fill, |_| Ok(()))

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// More are not asked for at once, by whatever mistake: they are all made before the first answer.
+pub const MOST_PROMPTS: usize = 10_000;
+
 /// Prompts that models are compared on. The same suite gives the same prompts; a larger `n` begins with the same ones.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Suite {

@@ -160,8 +160,10 @@ fn rates_come_from_a_file_and_what_is_wrong_is_said_before_any_work() {
     let at = ["--model", "model", "--out", "a", "--truth", "b"];
     let bad = error(&[&at[..], &["--rates", "bad.toml"]].concat());
     assert!(bad.contains("bad.toml: unknown field `silence`") && bad.contains("hint:"), "{bad}");
-    let same = error(&["--model", "model", "--out", "a", "--truth", "a"]);
-    assert!(same.contains("--truth: the same file as --out"), "{same}");
+    for truth in ["a", "./a"] {
+        let same = error(&["--model", "model", "--out", "a", "--truth", truth]);
+        assert!(same.contains("--truth: the same file as --out"), "{same}");
+    }
     let kind = error(&[&at[..], &["--kinds", "telepathy"]].concat());
     assert!(kind.contains("kinds names no kind of requirement, expected all, sometimes, "), "{kind}");
 }

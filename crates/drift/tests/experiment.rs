@@ -98,6 +98,8 @@ fn a_bad_plan_is_one_line_before_anything_is_done() {
         ("name = \"unguided\"", "name = \"drift\""),
         ("conversations = 30\n", ""),
         ("[small]", "[smal]"),
+        ("conversations = 30", "conversations = 99999999"),
+        ("[simulate]", "[simulate"),
     ];
     let mut lines = Vec::new();
     for (good, bad) in bad {

@@ -1,6 +1,7 @@
 //! `drift compare`: may model B take the place of model A? For a person, and for a script by the exit code.
 
 use crate::commands::evaluate_run::SuiteArgs;
+use crate::commands::print_report;
 use crate::config::sections::{Gate, Precision};
 use crate::files::must_exist;
 use crate::policy::Policy;
@@ -82,14 +83,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<ExitCode> {
     let decision = rule(&comparison, &limits);
     let passes = decision.ruling == Ruling::Better;
     let report = Report { suite: "simulated", split: suite.split.name(), seed, limits, comparison, decision };
-    let mut out = std::io::stdout().lock();
-    match options.json {
-        true => {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
-        }
-        false => print(&mut out, &report)?,
-    }
+    print_report(&report, options.json, |out, report| print(out, report))?;
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::from(NOT_BETTER) })
 }
 

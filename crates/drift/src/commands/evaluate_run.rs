@@ -1,6 +1,7 @@
 //! `drift evaluate run`: a model answers a suite's prompts, and a program checks the answers.
 
 use crate::cli::ModelArgs;
+use crate::commands::print_report;
 use crate::config::sections::Evaluate;
 use crate::files::is_none_of;
 use crate::policy::Policy;
@@ -120,15 +121,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         figures: figures(&prompts, &answers, seed)?,
         against: others.map(|others| comparison(&prompts, &others, &answers, seed)).transpose()?,
     };
-    let mut out = std::io::stdout().lock();
-    match options.json {
-        true => {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
-        }
-        false => print(&mut out, &report)?,
-    }
-    Ok(())
+    print_report(&report, options.json, |out, report| print(out, report))
 }
 
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {

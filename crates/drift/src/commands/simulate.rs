@@ -2,8 +2,9 @@
 
 use crate::cli::ModelArgs;
 use crate::commands::evaluate_run::split;
+use crate::commands::print_report;
 use crate::config::sections::Evaluate;
-use crate::files::is_none_of;
+use crate::files::{is_none_of, is_same};
 use crate::policy::Policy;
 use crate::simulated::Suite;
 use crate::simulated::asking::{Drawing, Kept, TEMPERATURE};
@@ -59,7 +60,7 @@ fn temperature(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(options: &Options, talk: &Talk) -> Result<()> {
-    if options.out == options.truth {
+    if is_same(&options.out, &options.truth) {
         bail!("--truth: the same file as --out, expected another; hint: the truth must not be in the log");
     }
     let rates = options.rates.as_deref().map_or(Ok(Rates::default()), rates)?;
@@ -86,20 +87,15 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     kept.finish()?;
     let summary = summary(&conversations, options.seed)?;
     tell(&summary, talk);
-    let mut out = std::io::stdout().lock();
-    match options.json {
-        true => serde_json::to_writer_pretty(&mut out, &summary)?,
-        false => write!(out, "{}", options.out.display())?,
-    }
-    writeln!(out)?;
-    Ok(())
+    print_report(&summary, options.json, |out, _| writeln!(out, "{}", options.out.display()))
 }
 
 fn rates(path: &Path) -> Result<Rates> {
-    let text = fs_err::read_to_string(path)?;
-    toml::from_str(&text).map_err(|error| {
-        anyhow!("{}: {}, expected rates of users; hint: docs/evaluation.md shows them", path.display(), error.message())
-    })
+    let said = |what: String| {
+        anyhow!("{}: {what}, expected rates of users as TOML; hint: docs/evaluation.md shows them", path.display())
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| said(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| said(error.message().split_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
 fn tell(summary: &Summary, talk: &Talk) {

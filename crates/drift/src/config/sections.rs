@@ -3,6 +3,7 @@
 
 use crate::detectors::Tier;
 use crate::method::Name;
+use crate::simulated::MOST_PROMPTS;
 use drift_chat::{Columns, Format, Scale};
 use drift_eval::gate::Limits;
 use drift_eval::simulated::Split;
@@ -474,7 +475,8 @@ impl Train {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluate {
-    /// Prompts; 0: none.
+    /// Prompts, up to 10,000; 0: none.
+    #[serde(deserialize_with = "range::prompts")]
     pub simulated: usize,
     /// `train`, `dev` or `test`: no template is in two of them.
     pub split: Split,
@@ -496,7 +498,8 @@ impl Default for Evaluate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gate {
-    /// Prompts; 0: no gate, the last model is the run's.
+    /// Prompts, up to 10,000; 0: no gate, the last model is the run's.
+    #[serde(deserialize_with = "range::prompts")]
     pub simulated: usize,
     pub split: Split,
     /// The interval of the difference in satisfaction must lie above this share.
@@ -566,6 +569,12 @@ mod range {
 
     pub fn memory<'de, D: Deserializer<'de>>(input: D) -> Result<Option<f64>, D::Error> {
         number(input, "gigabytes above 0", |v| v > 0.0 && v.is_finite()).map(Some)
+    }
+
+    pub fn prompts<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {
+        let value = i64::deserialize(input)?;
+        let prompts = usize::try_from(value).ok().filter(|n| *n <= MOST_PROMPTS);
+        prompts.ok_or_else(|| D::Error::custom(format!("{value}, expected a whole number from 0 to {MOST_PROMPTS}")))
     }
 
     pub fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {

@@ -60,6 +60,7 @@ fn errors_name_place_value_expectation_and_hint() {
         "[logs]\nfiles = [\"a\"]\n[method]\nstop_after = 1\n[detect]\nheld_out = 0\n",
         "[logs]\nfiles = [\"a\"]\n[evaluate]\nsimulated = 4\nkinds = [\"no-commas\", \"telepathy\"]\n",
         "[logs]\nfiles = [\"a\"]\n[evaluate]\nsimulated = 4\n[gate]\nsimulated = 4\nsplit = \"test\"\n",
+        "[gate]\nsimulated = 99999999\n",
         "[gate]\nmargin = -0.1\n",
         "[gate]\nsplit = \"held-out\"\n",
     ];

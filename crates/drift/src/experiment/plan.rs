@@ -1,11 +1,14 @@
 //! An experiment's file: what all methods have in common, and each method with the settings it may choose from.
 
 use crate::config::Config;
+use crate::simulated::MOST_PROMPTS;
 use anyhow::{Context, Result, anyhow, bail};
 use drift_eval::simulated::Rates;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+
+const HINT: &str = "recipes/compare-simulated.toml is one, docs/evaluation.md explains it";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,16 +80,21 @@ impl Plan {
     /// An unreadable file, unknown keys, or a setting that no run takes.
     pub fn load(path: &Path, small: bool) -> Result<Plan> {
         let name = path.display();
-        let text = fs_err::read_to_string(path)?;
-        let mut table: Table =
-            toml::from_str(&text).map_err(|error| anyhow!("{name}: {}, expected TOML", error.message()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| anyhow!("{name}: {error}, expected an experiment's TOML file; hint: {HINT}"))?;
+        let said = |error: &toml::de::Error| error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut table: Table = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            anyhow!("{name}:{line}: {}, expected TOML; hint: {HINT}", said(&error))
+        })?;
         if small {
             let over = table.get("small").and_then(Value::as_table).cloned();
             merge(&mut table, over.with_context(|| format!("{name}: no [small], expected what --small changes"))?);
         }
         let plan: Result<Plan, _> = Value::Table(table).try_into();
         let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let plan = Plan { base, ..plan.map_err(|error| anyhow!("{name}: {}", error.message()))? };
+        let plan = Plan { base, ..plan.map_err(|error| anyhow!("{name}: {}; hint: {HINT}", said(&error)))? };
         if plan.experiment.seeds.is_empty() || plan.arms.is_empty() {
             bail!(
                 "{name}: no seed or no method, expected at least one of each; hint: [experiment] seeds = [1], [[method]]"
@@ -99,10 +107,10 @@ impl Plan {
             );
         }
         let Simulate { conversations, max_new_tokens, temperature, .. } = plan.simulate;
-        if conversations == 0 || max_new_tokens == 0 || !(0.0..=10.0).contains(&temperature) {
+        if !(1..=MOST_PROMPTS).contains(&conversations) || max_new_tokens == 0 || !(0.0..=10.0).contains(&temperature) {
             bail!(
                 "{name}: [simulate]: conversations {conversations}, max_new_tokens {max_new_tokens}, temperature \
-                 {temperature}, expected at least 1, at least 1, and 0 to 10"
+                 {temperature}, expected 1 to {MOST_PROMPTS}, at least 1, and 0 to 10"
             );
         }
         let names: Vec<&str> = plan.arms.iter().map(|arm| arm.name.as_str()).collect();

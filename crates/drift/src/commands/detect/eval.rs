@@ -3,6 +3,7 @@
 use super::DetectorArgs;
 use super::labels::{LabelArgs, Material};
 use crate::cli::Settings;
+use crate::commands::print_report;
 use crate::deep;
 use crate::detectors::{Opened, Tier};
 use crate::files::write_private;
@@ -152,15 +153,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     }
     errors.truncate(options.errors);
     let report = Report { errors, ..report };
-    let mut out = std::io::stdout().lock();
-    match options.json {
-        true => {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
-        }
-        false => print(&mut out, &report)?,
-    }
-    Ok(())
+    print_report(&report, options.json, |out, report| print(out, report))
 }
 
 fn report(
