@@ -1,7 +1,10 @@
 //! Rows of a Parquet file, each given as a JSON object, so that formats need to know JSON alone.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
 
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::reader::RowIter;
@@ -24,7 +27,8 @@ pub(crate) struct ParquetRows {
 
 impl ParquetRows {
     pub fn open(file: File, max_record: usize) -> io::Result<ParquetRows> {
-        let reader = SerializedFileReader::new(file).map_err(io::Error::other)?;
+        let damaged = || io::Error::other("a damaged Parquet footer");
+        let reader = guarded(|| SerializedFileReader::new(file)).ok_or_else(damaged)?.map_err(io::Error::other)?;
         let rows = RowIter::from_file_into(Box::new(reader));
         Ok(ParquetRows { rows, max_record, number: 0, finished: false })
     }
@@ -34,23 +38,28 @@ impl ParquetRows {
         self.number
     }
 
-    /// A row that cannot be read ends the file: what is behind it in its pages is lost.
+    /// A row that cannot be read ends the file: what is behind it in its pages is lost. So does a panic, after
+    /// which the library's state is not to be used again.
     pub fn next(&mut self) -> io::Result<Option<Item>> {
         if self.finished {
             return Ok(None);
         }
         let byte = self.number;
-        let Some(row) = self.rows.next() else {
-            self.finished = true;
-            return Ok(None);
+        let row = match guarded(|| self.rows.next()) {
+            Some(None) => {
+                self.finished = true;
+                return Ok(None);
+            }
+            Some(Some(Ok(row))) => Some(row),
+            Some(Some(Err(_))) | None => None,
         };
         self.number += 1;
         Ok(match row {
-            Err(_) => {
+            None => {
                 self.finished = true;
                 Some(Item::Broken { byte })
             }
-            Ok(row) => {
+            Some(row) => {
                 let bytes = serde_json::to_vec(&object(&row, 0)).map_err(io::Error::other)?;
                 Some(match bytes.len() > self.max_record {
                     true => Item::TooLarge { byte },
@@ -59,6 +68,24 @@ impl ParquetRows {
             }
         })
     }
+}
+
+/// The library panics on pages that it should refuse (found by byte mutations): none then, and nothing printed.
+fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    thread_local!(static IS_GUARDED: Cell<bool> = const { Cell::new(false) });
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !IS_GUARDED.get() {
+                print(panic);
+            }
+        }));
+    });
+    IS_GUARDED.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(call));
+    IS_GUARDED.set(false);
+    result.ok()
 }
 
 fn object(row: &Row, depth: usize) -> Value {

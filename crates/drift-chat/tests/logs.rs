@@ -153,6 +153,22 @@ fn one_bad_record_costs_one_record() {
     assert_eq!((chats.len(), report.skipped.get(&Reason::NoRecord)), (2, Some(&1)));
 }
 
+/// The library behind panics on some of these.
+#[test]
+fn each_byte_of_a_parquet_file_may_be_damaged() {
+    let whole = include_bytes!("fixtures/wildchat.parquet");
+    let mut spoilt = 0;
+    for at in 0..whole.len() {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 0xff;
+        match read_bytes(&bytes) {
+            Ok((_, report)) => spoilt += usize::from(report.skipped.contains_key(&Reason::NoRecord)),
+            Err(error) => assert!(!error.to_string().contains('\n'), "byte {at}: {error}"),
+        }
+    }
+    assert!(spoilt > 0);
+}
+
 #[test]
 fn a_gigantic_line_is_passed_over() {
     let mut bytes = openai().into_bytes();
