@@ -4,6 +4,7 @@
 
 pub mod alpaca_eval;
 mod error;
+pub mod exploration;
 pub mod gate;
 mod json;
 pub mod mersenne;
