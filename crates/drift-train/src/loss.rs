@@ -10,6 +10,7 @@
 //! | robust | (-(1-e) log sigma(s) + e log sigma(-s)) / (1-2e) | Chowdhury et al. 2024 (arXiv 2403.00409), eq. 13 |
 //! | hinge | max(0, 1 - s) | Zhao et al. 2023, SLiC-HF (arXiv 2305.10425), on DPO's s |
 //! | ipo | (r(y+)/n+ - r(y-)/n- - 1/(2 beta))^2 | Azar et al. 2023 (arXiv 2310.12036), eq. 17, a mean over tokens as TRL does |
+//! | sigmoid_norm | -log sigma(beta (r(y+)/n+ - r(y-)/n-)) | Lambert et al. 2024, Tulu 3 (arXiv 2411.15124), eq. 6 |
 //! | kto | w sigma(-s), w by side, the reference raised by the step's KL | Ethayarajh et al. 2024 (arXiv 2402.01306), eq. 7 |
 //! | sft | 0 | |
 //!
@@ -29,6 +30,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum PairLoss {
     Sigmoid,
+    /// Length-normalised DPO: beta is for means over tokens, 2 to 10.
+    SigmoidNorm,
     Ipo,
     Hinge,
     /// `label_smoothing` is the assumed share of swapped pairs, 0 to 0.5.
@@ -123,6 +126,17 @@ impl PairLogps {
     pub fn margin(&self, beta: f64) -> f64 {
         beta * ((self.policy_chosen - self.ref_chosen) - (self.policy_rejected - self.ref_rejected))
     }
+
+    /// n+ and n-, 1 at least.
+    fn lengths(&self) -> (f64, f64) {
+        (self.n_chosen.max(1) as f64, self.n_rejected.max(1) as f64)
+    }
+
+    /// r(y+)/n+ - r(y-)/n-
+    fn mean_difference(&self) -> f64 {
+        let (n_chosen, n_rejected) = self.lengths();
+        (self.policy_chosen - self.ref_chosen) / n_chosen - (self.policy_rejected - self.ref_rejected) / n_rejected
+    }
 }
 
 impl PairLoss {
@@ -182,6 +196,7 @@ impl PairLoss {
                 (w * sigmoid(-s), -w * sigmoid(s) * sigmoid(-s))
             }
             PairLoss::Sft => (0.0, 0.0),
+            PairLoss::SigmoidNorm => return sigmoid_norm(beta, p),
             PairLoss::Ipo => return ipo(beta, p),
         };
         PairTerm { loss, d_chosen: beta * dl, d_rejected: -beta * dl }
@@ -189,10 +204,16 @@ impl PairLoss {
 }
 
 fn ipo(beta: f64, p: &PairLogps) -> PairTerm {
-    let (n_chosen, n_rejected) = (p.n_chosen.max(1) as f64, p.n_rejected.max(1) as f64);
-    let delta = (p.policy_chosen - p.ref_chosen) / n_chosen - (p.policy_rejected - p.ref_rejected) / n_rejected;
-    let miss = delta - 1.0 / (2.0 * beta);
+    let (n_chosen, n_rejected) = p.lengths();
+    let miss = p.mean_difference() - 1.0 / (2.0 * beta);
     PairTerm { loss: miss * miss, d_chosen: 2.0 * miss / n_chosen, d_rejected: -2.0 * miss / n_rejected }
+}
+
+fn sigmoid_norm(beta: f64, p: &PairLogps) -> PairTerm {
+    let (n_chosen, n_rejected) = p.lengths();
+    let s = beta * p.mean_difference();
+    let dl = beta * -sigmoid(-s);
+    PairTerm { loss: -log_sigmoid(s), d_chosen: dl / n_chosen, d_rejected: -dl / n_rejected }
 }
 
 /// 1 / (1 + e^-x) without overflow.
@@ -215,8 +236,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [PairLoss; 6] = [
+    const ALL: [PairLoss; 7] = [
         PairLoss::Sigmoid,
+        PairLoss::SigmoidNorm,
         PairLoss::Ipo,
         PairLoss::Hinge,
         PairLoss::Cdpo { label_smoothing: 0.1 },
@@ -259,6 +281,11 @@ mod tests {
         close(ipo.loss, 21.16);
         close(ipo.d_chosen, -0.92);
         close(ipo.d_rejected, 0.46);
+        // the same 0.4, at beta 1.25 s = 0.5; 1.25 * 0.3775406688 / 10 and / 20
+        let norm = PairLoss::SigmoidNorm.term(1.25, &PAIR);
+        close(norm.loss, 0.4740769842);
+        close(norm.d_chosen, -0.0471925836);
+        close(norm.d_rejected, 0.0235962918);
     }
 
     /// A good answer at r = 3 and a bad one at r = -2, the KL 1: s is 0.1 (3 - 1) = 0.2 and -0.1 (-2 - 1) = 0.3.

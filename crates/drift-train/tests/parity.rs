@@ -32,7 +32,7 @@ fn close(got: f64, want: f64, what: &str) {
 #[test]
 fn losses_gradients_and_rewards_are_trls() {
     let losses: Losses = serde_json::from_str(include_str!("fixtures/loss_trl.json")).unwrap();
-    assert_eq!(losses.cases.len(), 15);
+    assert_eq!(losses.cases.len(), 18);
     for case in losses.cases {
         let objective = Objective { loss: case.loss_type, beta: case.beta, rpo_alpha: case.rpo_alpha };
         let pairs: Vec<PairLogps> = (0..case.ref_chosen.len())

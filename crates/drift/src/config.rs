@@ -135,7 +135,7 @@ impl File {
             ));
         }
         match train.loss {
-            Loss::Ipo | Loss::Hinge if train.label_smoothing > 0.0 => {
+            Loss::SigmoidNorm | Loss::Ipo | Loss::Hinge if train.label_smoothing > 0.0 => {
                 return Err(format!(
                     "train.label_smoothing: {} with loss \"{}\", expected 0; hint: smoothing belongs to \"sigmoid\" (cDPO) \
                      and \"robust\"",

@@ -366,6 +366,8 @@ pub enum Optimizer {
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
     Sigmoid,
+    #[serde(rename = "sigmoid_norm")]
+    SigmoidNorm,
     Ipo,
     Hinge,
     Robust,
@@ -375,6 +377,7 @@ impl Loss {
     pub fn name(self) -> &'static str {
         match self {
             Loss::Sigmoid => "sigmoid",
+            Loss::SigmoidNorm => "sigmoid_norm",
             Loss::Ipo => "ipo",
             Loss::Hinge => "hinge",
             Loss::Robust => "robust",
@@ -407,7 +410,7 @@ pub struct Train {
     pub max_grad_norm: f64,
     #[serde(deserialize_with = "range::above_zero")]
     pub beta: f64,
-    /// `sigmoid` (DPO; with label_smoothing cDPO), `ipo`, `hinge` or `robust`.
+    /// `sigmoid` (DPO; with label_smoothing cDPO), `sigmoid_norm` (means over tokens), `ipo`, `hinge` or `robust`.
     pub loss: Loss,
     /// Assumed share of wrong labels, 0 up to (not including) 0.5.
     #[serde(deserialize_with = "range::below_half")]

@@ -148,6 +148,7 @@ pub fn train_config(train: &sections::Train, seed: u64, epochs: usize) -> TrainC
     let loss = match train.loss {
         Loss::Sigmoid if label_smoothing > 0.0 => PairLoss::Cdpo { label_smoothing },
         Loss::Sigmoid => PairLoss::Sigmoid,
+        Loss::SigmoidNorm => PairLoss::SigmoidNorm,
         Loss::Ipo => PairLoss::Ipo,
         Loss::Hinge => PairLoss::Hinge,
         Loss::Robust => PairLoss::Robust { label_smoothing },
