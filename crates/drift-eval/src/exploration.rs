@@ -8,7 +8,7 @@ mod spectrum;
 mod umap;
 
 pub use landscape::{GRID, REACH};
-pub use umap::{EPOCHS, NEIGHBOURS};
+pub use umap::{EPOCHS, NEIGHBOURS, umap};
 
 use crate::error::{Error, Result};
 use crate::mersenne::Mersenne;
@@ -151,7 +151,7 @@ pub struct Exploration {
 pub fn explore(answers: &Answers, settings: &Settings) -> Result<Exploration> {
     check(answers)?;
     let planes: Vec<Vec<[f64; 2]>> =
-        (0..settings.planes).map(|plane| umap::umap(&answers.points, settings.seed + plane as u64)).collect();
+        (0..settings.planes).map(|plane| umap(&answers.points, settings.seed + plane as u64)).collect();
     let views: Vec<(usize, f64, Landscape)> = planes
         .iter()
         .enumerate()
