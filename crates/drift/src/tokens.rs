@@ -1,6 +1,7 @@
 //! Records to token ids: prompts that fit, and pairs as training examples. One way for sampling,
 //! training, evaluation and `drift score`, so that their numbers can be compared.
 
+use crate::answers::stops_midway;
 use crate::guided::without_oldest_turn;
 use crate::run_folder::Counts;
 use crate::satisfied::Satisfied;
@@ -37,28 +38,35 @@ pub fn fit(format: &ChatFormat, prompt: &[Message], tail: usize, max_tokens: usi
     }
 }
 
-/// A pair as ids. An answer that was sampled keeps the ids it was sampled with. Where the sampler was cut
-/// off, so that it has no end token, the other one gets none either: else the last token would tell the
-/// two apart.
+/// A pair as ids. An answer that was sampled keeps the ids it was sampled with. Where one side was cut off, the sampler at
+/// its limit or a recorded answer by its looks, the other gets no end token either: it would tell the two apart, and
+/// reward the shorter one for nothing but its end. Pairs without a sampled side are taken as they are.
 pub fn example(format: &ChatFormat, pair: &Pair, mode: CompletionMode) -> Result<Example> {
     let answer = |text: &str| Ok::<_, anyhow::Error>(format.completion(&pair.prompt, text, mode)?.ids);
     let side = |sampled: &Option<Vec<u32>>, text: &str| match sampled {
         Some(ids) => Ok(ids.clone()),
         None => answer(text),
     };
-    let mut chosen = side(&pair.chosen_ids, &pair.chosen[0].content)?;
-    let mut rejected = side(&pair.rejected_ids, &pair.rejected[0].content)?;
-    let stop = format.stop_ids();
-    let has_end = |ids: &[u32]| ids.last().is_some_and(|last| stop.contains(last));
-    let is_cut = |sampled: &Option<Vec<u32>>| sampled.as_ref().is_some_and(|ids| !has_end(ids));
-    if mode == CompletionMode::Clean && (is_cut(&pair.chosen_ids) || is_cut(&pair.rejected_ids)) {
+    let texts = [&pair.chosen[0].content, &pair.rejected[0].content];
+    let mut chosen = side(&pair.chosen_ids, texts[0])?;
+    let mut rejected = side(&pair.rejected_ids, texts[1])?;
+    let sampled = [&pair.chosen_ids, &pair.rejected_ids];
+    let is_cut = |ids: &Vec<u32>| !has_end(format, ids);
+    let any_cut =
+        sampled.iter().any(|ids| ids.as_ref().is_some_and(is_cut)) || texts.iter().any(|text| stops_midway(text));
+    if mode == CompletionMode::Clean && sampled.iter().any(|ids| ids.is_some()) && any_cut {
         for ids in [&mut chosen, &mut rejected] {
-            if has_end(ids) {
+            if has_end(format, ids) {
                 ids.pop();
             }
         }
     }
     Ok(Example { id: pair.id.clone(), prompt: format.prompt_ids(&pair.prompt)?, chosen, rejected })
+}
+
+/// Whether the last id ends an answer.
+pub fn has_end(format: &ChatFormat, ids: &[u32]) -> bool {
+    ids.last().is_some_and(|last| format.stop_ids().contains(last))
 }
 
 /// A recorded answer and what its user thought of it.

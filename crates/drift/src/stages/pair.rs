@@ -108,7 +108,7 @@ impl Job<'_> {
         };
         let example = tokens::example(self.format, &pair, CompletionMode::Clean)?;
         let fits = example.longest() <= self.max_length;
-        Ok(if fits { Ok((pair, !is_cut)) } else { Err("too_long") })
+        Ok(if fits { Ok((pair, tokens::has_end(self.format, &example.chosen))) } else { Err("too_long") })
     }
 }
 
