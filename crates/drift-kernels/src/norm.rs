@@ -1,4 +1,5 @@
-//! RMSNorm: `y = w · x / sqrt(mean(x²) + eps)` over the last axis (Zhang and Sennrich, 2019).
+//! RMSNorm: `y = w · x / sqrt(mean(x²) + eps)` over the last axis (Zhang and Sennrich, 2019), and LayerNorm
+//! for encoders, forward only.
 
 use crate::elementwise::sum_of;
 use crate::isa::vectorized;
@@ -97,5 +98,41 @@ vectorized! {
             dw[i] += dy[i] * (x[i] * rstd);
             dy[i] = rstd * (w[i] * dy[i] - x[i] * rstd * mean);
         }
+    }
+}
+
+vectorized! {
+    fn layer_row(x: &mut [f32], w: &[f32], b: &[f32], eps: f32) {
+        let n = x.len() as f32;
+        let mean = sum_of(x.len(), |i| x[i]) / n;
+        let variance = sum_of(x.len(), |i| (x[i] - mean) * (x[i] - mean)) / n;
+        let rstd = 1.0 / (variance + eps).sqrt();
+        for i in 0..x.len() {
+            x[i] = (x[i] - mean) * rstd * w[i] + b[i];
+        }
+    }
+}
+
+/// LayerNorm in place: `x = w · (x - mean) / sqrt(variance + eps) + b`, `x[T, H]`, `w[H]`, `b[H]` (Ba et al., 2016).
+pub fn layer(x: &mut [f32], w: &[f32], b: &[f32], eps: f32) {
+    let h = w.len();
+    let _span = NORM.start(0, x.len() * 8);
+    par::rows(x, h, 16, |_, rows| {
+        for row in rows.chunks_mut(h) {
+            layer_row(row, w, b, eps);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_norm_by_hand() {
+        // Means 3 and 0, variances 2 and 0: eps alone divides a row without spread.
+        let mut x = [1.0, 2.0, 3.0, 4.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        layer(&mut x, &[1.0, 1.0, 1.0, 2.0, 1.0], &[0.0, 0.0, 0.5, 0.0, -1.0], 2.0);
+        assert_eq!(x, [-1.0, -0.5, 0.5, 1.0, 0.0, 0.0, 0.0, 0.5, 0.0, -1.0]);
     }
 }

@@ -1,5 +1,5 @@
 //! Log-softmax over the vocabulary, fused with what surrounds it, so that logits exist only for a
-//! slab of the vocabulary at a time.
+//! slab of the vocabulary at a time; and softmax of a row, for attention in both directions.
 
 use crate::elementwise::{exp, sum_of};
 use crate::isa::vectorized;
@@ -60,6 +60,20 @@ vectorized! {
         }
         *sum = *sum * exp(*max - top) + sum_of(16, |j| lanes[j]);
         *max = top;
+    }
+}
+
+vectorized! {
+    /// `out = softmax(scale · x)`, scale not negative.
+    pub fn row(x: &[f32], scale: f32, out: &mut [f32]) {
+        let top = max_of(x);
+        for i in 0..out.len() {
+            out[i] = exp((x[i] - top) * scale);
+        }
+        let sum = sum_of(out.len(), |i| out[i]);
+        for i in 0..out.len() {
+            out[i] /= sum;
+        }
     }
 }
 
@@ -137,6 +151,18 @@ mod tests {
         assert_eq!(top, x.iter().copied().fold(f32::MIN, f32::max));
         let exact: f64 = x.iter().map(|&x| ((x - top) as f64 / 0.7f32 as f64).exp()).sum();
         assert!((sum_exp(&x, top, 0.7) / exact - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_row_becomes_probabilities() {
+        let x: Vec<f32> = (0..75).map(|i| ((i * 29 % 31) as f32 - 15.0) * 8.0).collect();
+        let mut out = vec![0.0; x.len()];
+        row(&x, 0.25, &mut out);
+        let weights: Vec<f64> = x.iter().map(|&x| (0.25 * x as f64 - 30.0).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        for (p, w) in out.iter().zip(&weights) {
+            assert!((*p as f64 - w / sum).abs() < 1e-6, "{p} {}", w / sum);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod from_gguf;
 mod from_hf;
 
 use crate::error::{Error, Result};
+pub(crate) use from_hf::{Fields, object};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -70,8 +71,8 @@ pub struct ModelConfig {
 }
 
 /// Above every released model; they keep sizes that a damaged file claims from being multiplied or allocated.
-const MAX_LAYERS: usize = 4096;
-const MAX_SIZE: usize = 1 << 24;
+pub(crate) const MAX_LAYERS: usize = 4096;
+pub(crate) const MAX_SIZE: usize = 1 << 24;
 
 impl ModelConfig {
     /// Whether such a network exists and transformers can say it in a `config.json`. `place` is for the error.

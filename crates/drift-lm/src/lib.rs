@@ -7,6 +7,7 @@
 mod block;
 pub mod config;
 mod decoder;
+pub mod encoder;
 pub mod error;
 pub mod forced;
 mod forward;
@@ -27,6 +28,7 @@ pub mod tape;
 pub use config::ModelConfig;
 pub use drift_kernels::attention::KvFormat;
 pub use drift_kernels::{Precision, meter};
+pub use encoder::Encoder;
 pub use generate::{Decoding, Finish, Request, Sample, generate};
 pub use model::Model;
 pub use packed::{Packed, Target};

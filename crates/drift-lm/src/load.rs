@@ -164,7 +164,7 @@ impl Opened {
 }
 
 /// The text of a small file, and its name for errors.
-fn read_text(path: &Path) -> Result<(String, String)> {
+pub(crate) fn read_text(path: &Path) -> Result<(String, String)> {
     const MAX: u64 = 64 << 20;
     let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read the file", &e))?;
     if about.len() > MAX {

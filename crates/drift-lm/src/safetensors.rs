@@ -39,18 +39,28 @@ struct Entry {
 
 impl File {
     pub fn open(path: &Path) -> Result<File> {
+        File::open_without(path, |_| false)
+    }
+
+    /// As [`File::open`], but tensors that `is_no_weight` names may be of any type and are left out: some writers
+    /// keep tables of integers among the weights.
+    pub fn open_without(path: &Path, is_no_weight: impl Fn(&str) -> bool) -> Result<File> {
         let map = map_file(path)?;
         let (data, entries) = header(path, &map)?;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut ranges) = (BTreeMap::new(), BTreeMap::new());
         for (name, entry) in entries {
             let place = || format!("{}: tensor {}", path.display(), quoted(&name));
-            let tensor = tensor(&entry, data, map.len()).map_err(|what| Error::new(place(), what))?;
-            if tensors.contains_key(&name) {
+            let bytes = range(&entry, data, map.len()).map_err(|what| Error::new(place(), what))?;
+            if ranges.contains_key(&name) {
                 return Err(Error::new(place(), "comes twice, expected once"));
             }
-            tensors.insert(name, tensor);
+            if !is_no_weight(&name) {
+                let tensor = tensor(&entry, bytes.clone()).map_err(|what| Error::new(place(), what))?;
+                tensors.insert(name.clone(), tensor);
+            }
+            ranges.insert(name, bytes);
         }
-        check_coverage(path, &tensors, data, map.len())?;
+        check_coverage(path, &ranges, data, map.len())?;
         Ok(File { path: path.to_path_buf(), map, tensors })
     }
 
@@ -125,38 +135,42 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-fn tensor(entry: &Entry, data: usize, end: usize) -> std::result::Result<Tensor, String> {
+/// Where an entry's bytes lie in the file.
+fn range(entry: &Entry, data: usize, end: usize) -> std::result::Result<Range<usize>, String> {
+    let [from, to] = entry.data_offsets;
+    if from > to || to > (end - data) as u64 {
+        return Err(format!("lies at {from}..{to} of the data, expected a range within {}", end - data));
+    }
+    Ok(data + from as usize..data + to as usize)
+}
+
+fn tensor(entry: &Entry, bytes: Range<usize>) -> std::result::Result<Tensor, String> {
     let dtype = match entry.dtype.as_str() {
         "F32" => Dtype::F32,
         "F16" => Dtype::F16,
         "BF16" => Dtype::BF16,
         other => return Err(format!("has dtype {}, expected F32, F16 or BF16", quoted(other))),
     };
-    let size = dtype.block_bytes() as u64;
-    let [from, to] = entry.data_offsets;
-    if from > to || to > (end - data) as u64 {
-        return Err(format!("lies at {from}..{to} of the data, expected a range within {}", end - data));
-    }
-    let claimed = entry.shape.iter().try_fold(size, |n, d| n.checked_mul(*d));
-    if claimed != Some(to - from) {
-        return Err(format!("has shape {:?} in {} bytes, expected sizes that agree", entry.shape, to - from));
+    let claimed = entry.shape.iter().try_fold(dtype.block_bytes() as u64, |n, d| n.checked_mul(*d));
+    if claimed != Some(bytes.len() as u64) {
+        return Err(format!("has shape {:?} in {} bytes, expected sizes that agree", entry.shape, bytes.len()));
     }
     let shape = entry.shape.iter().map(|d| *d as usize).collect();
-    Ok(Tensor { shape, dtype, bytes: data + from as usize..data + to as usize })
+    Ok(Tensor { shape, dtype, bytes })
 }
 
 /// The format wants the tensors to cover the data without gaps and overlaps.
-fn check_coverage(path: &Path, tensors: &BTreeMap<String, Tensor>, data: usize, end: usize) -> Result<()> {
-    let mut order: Vec<_> = tensors.iter().collect();
-    order.sort_by_key(|(_, t)| (t.bytes.start, t.bytes.end));
+fn check_coverage(path: &Path, ranges: &BTreeMap<String, Range<usize>>, data: usize, end: usize) -> Result<()> {
+    let mut order: Vec<_> = ranges.iter().collect();
+    order.sort_by_key(|(_, bytes)| (bytes.start, bytes.end));
     let mut at = data;
-    for (name, t) in order {
-        if t.bytes.start != at {
-            let (came, expected) = (t.bytes.start - data, at - data);
+    for (name, bytes) in order {
+        if bytes.start != at {
+            let (came, expected) = (bytes.start - data, at - data);
             let what = format!("begins at {came} of the data, expected {expected}, where the one before ends");
             return Err(Error::new(format!("{}: tensor {}", path.display(), quoted(name)), what));
         }
-        at = t.bytes.end;
+        at = bytes.end;
     }
     if at == end {
         return Ok(());

@@ -1,5 +1,6 @@
 //! Damaged files: whatever bytes change, loading ends with a model or one line, without panic and in bounded memory.
 
+use drift_lm::Encoder;
 use drift_lm::config::ModelConfig;
 use drift_lm::load::{inspect, load};
 use proptest::prelude::*;
@@ -127,6 +128,17 @@ proptest! {
         damages.iter().for_each(|d| apply(&mut bytes, d));
         fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
         check(load(dir.path()));
+    }
+
+    #[test]
+    fn encoder(config: bool, damages in prop::collection::vec(damage(3600), 1..4)) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, damaged) in [("config.json", config), ("model.safetensors", !config)] {
+            let mut bytes = fs::read(fixture("bert").join(name)).unwrap();
+            damages.iter().filter(|_| damaged).for_each(|d| apply(&mut bytes, d));
+            fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        check(Encoder::load(dir.path()));
     }
 
     #[test]

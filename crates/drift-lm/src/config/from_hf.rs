@@ -267,7 +267,7 @@ fn layer_types(f: &Fields, num_layers: usize) -> Result<Option<Vec<bool>>> {
     }
 }
 
-fn object(json: &str, place: &str) -> Result<Map<String, Value>> {
+pub(crate) fn object(json: &str, place: &str) -> Result<Map<String, Value>> {
     match serde_json::from_str(json) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Error::new(place, "is not a JSON object, expected one")),
@@ -281,22 +281,22 @@ fn json_trouble(e: &serde_json::Error) -> String {
 }
 
 /// Typed access to the fields of an object; `null` is absence.
-struct Fields<'a> {
-    map: &'a Map<String, Value>,
-    place: &'a str,
-    prefix: &'a str,
+pub(crate) struct Fields<'a> {
+    pub map: &'a Map<String, Value>,
+    pub place: &'a str,
+    pub prefix: &'a str,
 }
 
 impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name).filter(|v| !v.is_null())
     }
 
-    fn missing(&self, name: &str) -> Error {
+    pub fn missing(&self, name: &str) -> Error {
         Error::new(self.place, format!("{}{name} is missing, expected a value", self.prefix))
     }
 
-    fn bad(&self, name: &str, expected: &str) -> Error {
+    pub fn bad(&self, name: &str, expected: &str) -> Error {
         let came = self.map.get(name).unwrap_or(&Value::Null).to_string();
         Error::new(self.place, format!("{}{name} is {}, expected {expected}", self.prefix, quoted(&came)))
     }
@@ -312,23 +312,23 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn usize(&self, name: &str) -> Result<Option<usize>> {
+    pub fn usize(&self, name: &str) -> Result<Option<usize>> {
         self.typed(name, "a whole number", |v| usize::try_from(v.as_u64()?).ok())
     }
 
-    fn size(&self, name: &str) -> Result<usize> {
+    pub fn size(&self, name: &str) -> Result<usize> {
         self.required(name, self.usize(name)?)
     }
 
-    fn f64(&self, name: &str) -> Result<Option<f64>> {
+    pub fn f64(&self, name: &str) -> Result<Option<f64>> {
         self.typed(name, "a number", Value::as_f64)
     }
 
-    fn bool(&self, name: &str) -> Result<Option<bool>> {
+    pub fn bool(&self, name: &str) -> Result<Option<bool>> {
         self.typed(name, "true or false", Value::as_bool)
     }
 
-    fn str(&self, name: &str) -> Result<Option<&'a str>> {
+    pub fn str(&self, name: &str) -> Result<Option<&'a str>> {
         self.typed(name, "text", Value::as_str)
     }
 
