@@ -156,12 +156,11 @@ impl Encoder {
         for layer in &self.layers {
             rows.load(&x, tokens, h, h);
             layer.qkv.apply(&rows, &mut qkv, false);
-            let mut first = 0;
+            let mut from = 0;
             for ids in texts {
-                let range = first..first + ids.len();
-                attention
-                    .forward(&qkv[3 * h * range.start..3 * h * range.end], &mut mixed[h * range.start..h * range.end]);
-                first = range.end;
+                let to = from + ids.len();
+                attention.forward(&qkv[3 * h * from..3 * h * to], &mut mixed[h * from..h * to]);
+                from = to;
             }
             rows.load(&mixed, tokens, h, h);
             layer.out.apply(&rows, &mut x, true);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
+use tokenizers::{PostProcessor, TruncationDirection};
 
 use crate::error::{Error, Result, one_line};
 use crate::gguf::GgufVocab;
@@ -157,6 +158,29 @@ impl Tokenizer {
     /// added but not special (as `<think>`) stay tokens.
     pub fn encode_as_text(&self, text: &str) -> Result<Vec<u32>> {
         ids(&self.plain_encoder, text)
+    }
+
+    /// Ids of a whole text for an encoder: those of [`Tokenizer::encode`] between the special tokens that the
+    /// tokenizer's post-processor adds, as `[CLS]` and `[SEP]`. Of a text with more than `limit` ids in all, the last
+    /// ones before the closing special tokens are left out, as transformers truncates; the second value is true then,
+    /// for the caller to count.
+    ///
+    /// # Errors
+    /// A `limit` without room for the special tokens.
+    pub fn encode_with_special(&self, text: &str, limit: usize) -> Result<(Vec<u32>, bool)> {
+        let added = self.encoder.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        let Some(room) = limit.checked_sub(added) else {
+            let what = format!("a limit of {limit} ids, expected at least the {added} special ones");
+            return Err(Error::new("tokenizer", what));
+        };
+        let encoded = guarded(|| {
+            let mut encoding = self.encoder.encode_fast(text, false)?;
+            let truncated = encoding.len() > room;
+            encoding.truncate(room, 0, TruncationDirection::Right);
+            encoding.take_overflowing();
+            Ok((self.encoder.post_process(encoding, None, true)?.get_ids().to_vec(), truncated))
+        });
+        encoded.and_then(|done| done).map_err(|e| failed("encode", &e))
     }
 
     /// As [`Tokenizer::encode`] (`as_text` false) or [`Tokenizer::encode_as_text`] (true), for a text that goes on

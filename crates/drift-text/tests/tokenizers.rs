@@ -2,6 +2,7 @@
 
 use drift_text::{ChatFormat, ChatTemplate, GgufVocab, Tokenizer};
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 
 fn families() -> Vec<Value> {
     let fixture: Value = serde_json::from_str(include_str!("tokenizer_cases.json")).unwrap();
@@ -137,5 +138,66 @@ fn truncation_and_padding_of_a_file_are_off() {
     let tokenizer = Tokenizer::from_json(json.to_string().as_bytes()).unwrap();
     for case in family["texts"].as_array().unwrap() {
         assert_eq!(tokenizer.encode(case["text"].as_str().unwrap()).unwrap(), ids(&case["ids"]));
+    }
+}
+
+#[test]
+fn an_encoder_gets_special_tokens_and_as_much_text_as_fits() {
+    let special = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let [cls, sep] = [("[CLS]", 2), ("[SEP]", 3)].map(|(t, id)| json!({"id": t, "ids": [id], "tokens": [t]}));
+    let json = json!({
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "TemplateProcessing",
+            "single": [special("[CLS]"), {"Sequence": {"id": "A", "type_id": 0}}, special("[SEP]")],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"[CLS]": cls, "[SEP]": sep}},
+        "truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "##b": 5, "c": 6}},
+    });
+    let tokenizer = Tokenizer::from_json(json.to_string().as_bytes()).unwrap();
+    let encode = |text: &str, limit| tokenizer.encode_with_special(text, limit).unwrap();
+    assert_eq!(encode("Ab Ç? a", 7), (vec![2, 4, 5, 6, 1, 4, 3], false));
+    assert_eq!(encode("Ab Ç? a", 6), (vec![2, 4, 5, 6, 1, 3], true));
+    assert_eq!(encode("Ab Ç? a", 2), (vec![2, 3], true));
+    assert_eq!(encode("", 2), (vec![2, 3], false));
+    assert_eq!(
+        tokenizer.encode_with_special("Ab", 1).unwrap_err().to_string(),
+        "tokenizer: a limit of 1 ids, expected at least the 2 special ones"
+    );
+    // Without a post-processor nothing is added.
+    let chat = Tokenizer::from_gguf(&vocab(&families()[0])).unwrap();
+    let all = chat.encode("Hello, world!").unwrap();
+    assert_eq!(chat.encode_with_special("Hello, world!", all.len()).unwrap(), (all.clone(), false));
+    assert_eq!(chat.encode_with_special("Hello, world!", 1).unwrap(), (all[..1].to_vec(), true));
+}
+
+/// `DRIFT_MINILM`, else the cache folder of the `drift` binary.
+fn minilm() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = var("DRIFT_CACHE")
+        .or_else(|| var("XDG_CACHE_HOME").map(|dir| dir.join("drift")))
+        .or_else(|| var("HOME").map(|dir| dir.join(".cache/drift")));
+    let cached = cache.map(|dir| dir.join("assets/all-MiniLM-L6-v2"));
+    var("DRIFT_MINILM").or(cached).filter(|path| path.join("tokenizer.json").is_file())
+}
+
+#[test]
+fn a_real_encoder_gets_the_ids_of_transformers() {
+    let Some(folder) = minilm() else {
+        println!("skipped: no all-MiniLM-L6-v2; hint: set DRIFT_MINILM to its folder");
+        return;
+    };
+    // Beside the vectors that transformers makes of these ids, by drift-lm's `make_encoder_references.py`.
+    let reference: Value =
+        serde_json::from_str(include_str!("../../drift-lm/tests/fixtures/minilm/reference.json")).unwrap();
+    let tokenizer = Tokenizer::from_dir(&folder).unwrap();
+    let limit = reference["limit"].as_u64().unwrap() as usize;
+    for (i, text) in reference["texts"].as_array().unwrap().iter().enumerate() {
+        let (got, truncated) = tokenizer.encode_with_special(text.as_str().unwrap(), limit).unwrap();
+        assert_eq!((got, json!(truncated)), (ids(&reference["ids"][i]), reference["truncated"][i].clone()), "{text}");
     }
 }

