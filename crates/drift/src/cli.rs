@@ -2,14 +2,16 @@
 //!
 //! stdout is data, stderr is talk. Exit 0: done, 1: failed, 2: wrong usage, 3: compared and not better, 130: interrupted.
 
-use crate::assets::{LOGS, MODEL};
-use crate::commands::{compare, convert, detect, evaluate_run, evaluate_score, generate, score, simulate, single};
+use crate::assets::{ENCODER, LOGS, MODEL};
+use crate::commands::{
+    compare, convert, detect, evaluate_run, evaluate_score, generate, score, serve, simulate, single,
+};
 use crate::config::Config;
 use crate::config::sections::Precision;
 use crate::files::must_exist;
 use crate::interrupt::{self, Interrupted};
 use crate::talk::{Color, Level, Talk, one_line, say};
-use crate::{bench, demo, doctor, experiment, forget, iterate, report, review};
+use crate::{bench, demo, doctor, experiment, explore, forget, iterate, report, review};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use drift_chat::{Columns, Format, LogReader, Scale};
@@ -76,8 +78,12 @@ enum Command {
     Simulate(simulate::Options),
     /// Methods side by side on a simulated deployment: satisfaction of each after each iteration
     Experiment(experiment::Options),
+    /// Answers of several models side by side: requirements met, how much of the rewarded region each reaches
+    Explore(explore::Options),
     /// Answer one prompt, once or several times, on stdout
     Generate(generate::Options),
+    /// A model as an endpoint of this machine, for clients of OpenAI's chat completions
+    Serve(serve::Options),
     /// Look at found cases one by one on a local page and correct their labels
     Review(review::Options),
     /// Take a user's conversations, or one, out of every file of a run
@@ -104,11 +110,14 @@ enum Evaluate {
 #[derive(Debug, Args)]
 struct Fetch {
     /// Get the model alone
-    #[arg(long, conflicts_with = "logs")]
+    #[arg(long, conflicts_with_all = ["logs", "encoder"])]
     model: bool,
     /// Get the logs alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "encoder")]
     logs: bool,
+    /// Get the sentence encoder of `drift explore`, which the demo does not need
+    #[arg(long)]
+    encoder: bool,
 }
 
 /// How a command reads settings from a config file, or takes the defaults.
@@ -226,8 +235,8 @@ fn check_kernels() -> Result<()> {
 
 fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
     match command {
-        Command::Fetch(Fetch { model, logs }) => {
-            for (asset, wanted) in [(&MODEL, !logs), (&LOGS, !model)] {
+        Command::Fetch(Fetch { model, logs, encoder }) => {
+            for (asset, wanted) in [(&MODEL, !logs && !encoder), (&LOGS, !model && !encoder), (&ENCODER, encoder)] {
                 if wanted {
                     println!("{}", asset.fetch(talk)?.display());
                 }
@@ -249,7 +258,9 @@ fn dispatch(command: Command, talk: &Talk) -> Result<ExitCode> {
         Command::Compare(options) => return compare::run(&options, talk),
         Command::Simulate(options) => simulate::run(&options, talk)?,
         Command::Experiment(options) => experiment::run(&options, talk)?,
+        Command::Explore(options) => explore::run(&options, talk)?,
         Command::Generate(options) => generate::run(&options, talk)?,
+        Command::Serve(options) => serve::run(&options, talk)?,
         Command::Review(options) => review::run(&options, talk)?,
         Command::Forget(options) => forget::run(&options, talk)?,
         Command::Report { run } => {

@@ -7,6 +7,7 @@ pub mod evaluate_run;
 pub mod evaluate_score;
 pub mod generate;
 pub mod score;
+pub mod serve;
 pub mod simulate;
 pub mod single;
 
@@ -15,7 +16,7 @@ use serde::Serialize;
 use std::io::{self, StdoutLock, Write};
 
 /// A command's report on stdout: as JSON, or as a table for people.
-fn print_report<T: Serialize>(
+pub fn print_report<T: Serialize>(
     report: &T,
     json: bool,
     table: impl FnOnce(&mut StdoutLock, &T) -> io::Result<()>,

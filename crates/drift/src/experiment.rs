@@ -5,10 +5,13 @@
 //!                                         for each seed and method: a run ─▶ satisfaction on test prompts
 //! ```
 //!
-//! The log goes through the same detection as any other; its truth is for measuring alone. A finished run leaves its
-//! answers and figures and loses its checkpoints, so that disk does not grow with the number of runs.
+//! The log goes through the same detection as any other; its truth is for measuring alone, but for methods that ask for
+//! true labels to see what detection costs. A finished run leaves its
+//! answers and figures and loses its checkpoints, so that disk does not grow with the number of runs; a method's last
+//! model of the first seed stays, for `drift explore`.
 
 mod figures;
+mod labels;
 mod plan;
 mod plot;
 
@@ -153,13 +156,14 @@ impl Lab<'_> {
     fn run(&self, arm: &Arm, choice: Option<&Table>, seed: u64, log: &Path, dir: &Path, more: Table) -> Result<Run> {
         let config = self.plan.config(&Setting { arm, choice, dir, seed, log, model: &self.model, more })?;
         let settings = serde_json::to_string(&config)?;
-        let parts = [settings.as_str(), &self.model_hash, &hash_path(log)?, env!("CARGO_PKG_VERSION")];
+        let labels = format!("{:?} {}", arm.labels, arm.flipped);
+        let parts = [settings.as_str(), &self.model_hash, &hash_path(log)?, &labels, env!("CARGO_PKG_VERSION")];
         let key = blake3::hash(parts.join("\n").as_bytes()).to_hex().to_string();
         let result = dir.join("result.json");
         if let Ok(Finished { key: known, run }) = read_json(&result)
             && known == key
         {
-            forget_checkpoints(dir)?;
+            self.forget_checkpoints(dir, &run)?;
             return Ok(run);
         }
         self.talk.step(
@@ -167,13 +171,28 @@ impl Lab<'_> {
             format_args!("seed {seed}{}", choice.map_or(String::new(), |choice| format!(", {}", one_line(choice)))),
         );
         self.share(dir, config.warm.epochs > 0)?;
+        labels::put(dir, arm.labels, arm.flipped, &log.with_file_name("truth.jsonl"), seed)?;
         let summary = iterate::run(&config, self.talk)?;
         let models = summary.satisfied.iter().map(|of| self.model(dir, &of.model)).collect::<Result<_>>()?;
         let run = Run { method: arm.name.clone(), seed, models };
         let finished = Finished { key, run };
         write_json(&result, &finished)?;
-        forget_checkpoints(dir)?;
+        self.forget_checkpoints(dir, &finished.run)?;
         Ok(finished.run)
+    }
+
+    /// Of the iterations; the warm start's is shared with runs to come.
+    fn forget_checkpoints(&self, dir: &Path, run: &Run) -> Result<()> {
+        let is_first = run.seed == self.plan.experiment.seeds[0] && dir.parent() != Some(&self.root.join("search"));
+        let kept = run.models.last().filter(|_| is_first).map(|model| &model.name[..]);
+        for folder in folders(dir)? {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            let checkpoint = folder.join("train").join(CHECKPOINT);
+            if name.starts_with("iter-") && Some(&name[..]) != kept && checkpoint.is_dir() {
+                fs_err::remove_dir_all(checkpoint)?;
+            }
+        }
+        Ok(())
     }
 
     fn model(&self, dir: &Path, name: &str) -> Result<Model> {
@@ -255,18 +274,6 @@ fn link_all(from: &Path, to: &Path) -> Result<()> {
         match path.is_dir() {
             true => link_all(&path, &target)?,
             false => fs_err::hard_link(&path, &target).or_else(|_| fs_err::copy(&path, &target).map(drop))?,
-        }
-    }
-    Ok(())
-}
-
-/// Of the iterations; the warm start's is shared with runs to come.
-fn forget_checkpoints(dir: &Path) -> Result<()> {
-    for folder in folders(dir)? {
-        let checkpoint = folder.join("train").join(CHECKPOINT);
-        let iteration = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("iter-"));
-        if iteration && checkpoint.is_dir() {
-            fs_err::remove_dir_all(checkpoint)?;
         }
     }
     Ok(())

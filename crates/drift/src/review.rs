@@ -69,7 +69,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         return Ok(());
     }
     let desk = server::Desk::new(name, sample, said, Log::open(root)?)?;
-    let progress = server::serve(desk, options.port, talk)?;
+    let progress = server::serve(&desk, options.port, talk)?;
     talk.step("review", progress);
     Ok(())
 }

@@ -46,6 +46,8 @@ search = [{ method.learning_rates = [1e-3] }, { method.learning_rates = [1e-2] }
 [[method]]
 name = "unguided"
 config.method.name = "drift-unguided"
+labels = "true"
+flipped = 0.1
 
 [small]
 experiment.seeds = [1]
@@ -73,7 +75,13 @@ fn an_experiment_is_repeatable_and_goes_on() {
         json(&world.path(&format!("lab/{run}/base/satisfaction/satisfaction.json")))["suite"]["split"].clone()
     };
     assert_eq!((split("search/drift-1"), split("drift/seed-1")), (Value::from("dev"), Value::from("test")));
-    assert!(!world.path("lab/drift/seed-1/iter-1/train/checkpoint").exists(), "checkpoints go");
+    let is_kept = |run: &str| world.path(&format!("lab/{run}/iter-1/train/checkpoint")).exists();
+    assert_eq!(["search/drift-1", "drift/seed-1", "drift/seed-2"].map(is_kept), [false, true, false]);
+
+    // Detection's own labels for the one, the log's truth for the other.
+    let noted = |run: &str| json(&world.path(&format!("lab/{run}/detect/manifest.json")))["counts"]["noted"].clone();
+    assert!(noted("drift/seed-1")["corrected_by_review"].is_null());
+    assert!(noted("unguided/seed-1")["corrected_by_review"].as_u64() > Some(0), "{}", noted("unguided/seed-1"));
 
     // A second call repeats no run and says the same; without a result a run is done again, to the same figures.
     let result = world.path("lab/drift/seed-2/result.json");
@@ -96,6 +104,8 @@ fn a_bad_plan_is_one_line_before_anything_is_done() {
         ("batch_size = 2", "batch_sise = 2"),
         ("name = \"unguided\"", "name = \"../drift\""),
         ("name = \"unguided\"", "name = \"drift\""),
+        ("flipped = 0.1", "flipped = 0.6"),
+        ("labels = \"true\"", "labels = \"detected\""),
         ("conversations = 30\n", ""),
         ("[small]", "[smal]"),
         ("conversations = 30", "conversations = 99999999"),

@@ -1,5 +1,6 @@
 //! An experiment's file: what all methods have in common, and each method with the settings it may choose from.
 
+use super::labels::Labels;
 use crate::config::Config;
 use crate::simulated::MOST_PROMPTS;
 use anyhow::{Context, Result, anyhow, bail};
@@ -55,6 +56,12 @@ pub struct Simulate {
 #[serde(deny_unknown_fields)]
 pub struct Arm {
     pub name: String,
+    /// `detected`, or `true`: the log's truth.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Of true labels: the share that is turned around, up to .5.
+    #[serde(default)]
+    pub flipped: f64,
     /// Over what is common.
     #[serde(default)]
     config: Table,
@@ -119,6 +126,15 @@ impl Plan {
         }
         // Whatever is wrong is said before hours are spent.
         for arm in &plan.arms {
+            let most = if arm.labels == Labels::True { 0.5 } else { 0.0 };
+            if !(0.0..=most).contains(&arm.flipped) {
+                bail!(
+                    "{name}: method {}: flipped is {}, expected 0 to {most}; hint: labels = \"true\" can be turned around, up \
+                     to half of them",
+                    arm.name,
+                    arm.flipped
+                );
+            }
             let choices: Vec<Option<&Table>> =
                 if arm.search.is_empty() { vec![None] } else { arm.search.iter().map(Some).collect() };
             for choice in choices {
@@ -185,9 +201,12 @@ fn merge(table: &mut Table, over: Table) {
 mod tests {
     use super::*;
 
-    /// The recipe that ships, whole and small.
+    /// The recipes that ship, whole and small.
     #[test]
-    fn the_recipe_is_a_plan() {
+    fn the_recipes_are_plans() {
+        let noise = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/noise-simulated.toml");
+        let (whole, small) = (Plan::load(&noise, false).unwrap(), Plan::load(&noise, true).unwrap());
+        assert!(whole.arms.iter().any(|arm| arm.flipped == 0.4) && small.experiment.seeds.len() == 1);
         let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/compare-simulated.toml");
         let (whole, small) = (Plan::load(&recipe, false).unwrap(), Plan::load(&recipe, true).unwrap());
         assert!(whole.experiment.seeds.len() >= 3 && small.experiment.seeds.len() == 1);

@@ -1,5 +1,6 @@
-use super::server::{Desk, Request};
+use super::server::Desk;
 use super::*;
+use crate::http::Request;
 use drift_chat::{Case, Evidence, Message, Role, UserPreference};
 use serde_json::{Value, json};
 
