@@ -170,7 +170,7 @@ pub fn compare(a: &[(&Prompt, &str)], b: &[(&Prompt, &str)], seed: u64) -> Resul
 
 /// Rows of prompt, second, first. Where all differences are the same, resampling knows no spread; Wilson's interval for
 /// the share of other differences does.
-fn paired(rows: &[(&str, f64, f64)], seed: u64) -> Option<Average> {
+pub(crate) fn paired(rows: &[(&str, f64, f64)], seed: u64) -> Option<Average> {
     let difference = bootstrap_difference(rows, seed)?;
     let same = |&(_, b, a): &(&str, f64, f64)| b - a == difference.mean;
     let interval = match rows.iter().all(same) {
@@ -234,18 +234,18 @@ fn by_prompt<'a>(answers: &[(&'a Prompt, &str)]) -> BTreeMap<&'a str, Vec<Seen>>
 }
 
 impl Average {
-    fn new(mean: f64, interval: Option<Interval>) -> Average {
+    pub(crate) fn new(mean: f64, interval: Option<Interval>) -> Average {
         Average { mean, low: interval.map(|i| i.low), high: interval.map(|i| i.high) }
     }
 }
 
-fn average(values: &[(&str, f64)], seed: u64) -> Average {
+pub(crate) fn average(values: &[(&str, f64)], seed: u64) -> Average {
     let plain: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
     let mean = Mean::of(&plain).map_or(0.0, |mean| mean.mean);
     Average::new(mean, bootstrap_mean(values, seed))
 }
 
-fn share(values: &[(&str, bool)], seed: u64) -> Share {
+pub(crate) fn share(values: &[(&str, bool)], seed: u64) -> Share {
     let met = values.iter().filter(|(_, met)| *met).count();
     let prompts = values.iter().map(|(id, _)| id).collect::<BTreeSet<_>>().len();
     let n = values.len();

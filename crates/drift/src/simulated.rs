@@ -1,4 +1,5 @@
-//! Simulated users' prompts put to a model: which prompts, its answers to them, and how many satisfy.
+//! Prompts that a program checks put to a model, above all those of simulated users: which prompts, its answers to them,
+//! and how many satisfy.
 
 pub mod asking;
 pub mod conversations;
@@ -42,14 +43,41 @@ impl Suite {
     }
 }
 
+/// A prompt that a model can be asked, and what a program misses in an answer.
+pub trait Asked {
+    /// Of its suite; the seeds of answers come from it.
+    const SUITE: &'static str;
+
+    /// No two prompts of a suite have the same.
+    fn id(&self) -> &str;
+    fn text(&self) -> &str;
+    fn missed(&self, answer: &str) -> Vec<&'static str>;
+}
+
+impl Asked for Prompt {
+    const SUITE: &'static str = "simulated";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn missed(&self, answer: &str) -> Vec<&'static str> {
+        Prompt::missed(self, answer)
+    }
+}
+
 /// A model's answers to the prompts, in their order. Seeds come from prompt and run: models that draw alike at a
 /// prompt answer alike, so that a comparison is not blurred by luck.
 ///
 /// # Errors
 /// A prompt that does not fit the model's context.
-pub fn answer(
+pub fn answer<P: Asked>(
     policy: &Policy,
-    prompts: &[Prompt],
+    prompts: &[P],
     drawing: &Drawing,
     run_seed: u64,
     kept: &mut Kept,
@@ -58,17 +86,18 @@ pub fn answer(
     let questions: Vec<Question> = prompts
         .iter()
         .map(|prompt| Question {
-            name: prompt.id.clone(),
-            messages: vec![Message { role: Role::User, content: prompt.text.clone() }],
-            seed: seed(run_seed, &["simulated", &prompt.id]),
+            // Of the text too: under the same id another file of prompts may have another.
+            name: blake3::hash(format!("{} {}", prompt.id(), prompt.text()).as_bytes()).to_hex().to_string(),
+            messages: vec![Message { role: Role::User, content: prompt.text().to_string() }],
+            seed: seed(run_seed, &[P::SUITE, prompt.id()]),
         })
         .collect();
     let answers = ask(policy, &questions, drawing, kept, "answering", talk)?;
-    let answer = |(prompt, answer): (&Prompt, Option<String>)| match answer {
+    let answer = |(prompt, answer): (&P, Option<String>)| match answer {
         Some(answer) => Ok(answer),
         None => bail!(
             "prompt {}: does not fit the model's context of {} tokens; hint: take another model",
-            prompt.id,
+            prompt.id(),
             policy.model.context()
         ),
     };
@@ -81,15 +110,16 @@ struct Row {
     id: String,
     prompt: String,
     answer: String,
-    /// Kinds of requirement.
+    /// Kinds of requirement or instruction.
     missed: Vec<String>,
 }
 
-pub fn write_answers(path: &Path, prompts: &[Prompt], answers: &[String]) -> Result<()> {
+pub fn write_answers<P: Asked>(path: &Path, prompts: &[P], answers: &[String]) -> Result<()> {
     write(path, |out| {
         for (prompt, answer) in prompts.iter().zip(answers) {
             let missed = prompt.missed(answer).into_iter().map(str::to_string).collect();
-            let row = Row { id: prompt.id.clone(), prompt: prompt.text.clone(), answer: answer.clone(), missed };
+            let (id, prompt) = (prompt.id().to_string(), prompt.text().to_string());
+            let row = Row { id, prompt, answer: answer.clone(), missed };
             serde_json::to_writer(&mut *out, &row)?;
             writeln!(out)?;
         }
@@ -98,13 +128,14 @@ pub fn write_answers(path: &Path, prompts: &[Prompt], answers: &[String]) -> Res
 }
 
 /// The answers to these prompts, in their order. The file may hold others.
-pub fn read_answers(path: &Path, prompts: &[Prompt]) -> Result<Vec<String>> {
+pub fn read_answers<P: Asked>(path: &Path, prompts: &[P]) -> Result<Vec<String>> {
     let rows: Vec<Row> = read_jsonl(path)?;
-    let mut by_id: HashMap<String, String> = rows.into_iter().map(|row| (row.id, row.answer)).collect();
-    let answers: Vec<String> = prompts.iter().filter_map(|prompt| by_id.remove(&prompt.id)).collect();
+    let mut by_id: HashMap<String, Row> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+    let mut answer = |prompt: &P| by_id.remove(prompt.id()).filter(|row| row.prompt == prompt.text());
+    let answers: Vec<String> = prompts.iter().filter_map(|prompt| answer(prompt).map(|row| row.answer)).collect();
     if answers.len() < prompts.len() {
         bail!(
-            "{}: answers to {} of the {} prompts, expected all; hint: --seed, --split, --kinds and --n must be the same",
+            "{}: answers to {} of the {} prompts, expected all; hint: the suite, its options and --seed must be the same",
             path.display(),
             answers.len(),
             prompts.len()

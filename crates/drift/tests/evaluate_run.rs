@@ -74,6 +74,54 @@ fn compare_passes_a_better_model_and_stops_a_worse_one_by_its_exit_code() {
     assert!(code == Some(1) && text.is_empty());
 }
 
+/// "a,a,a,…" has no white space, "a a a …" has; both have few vowels, and neither fills in a template.
+#[test]
+fn ifbench_is_answered_greedily_by_its_file_and_compared() {
+    let world = World::new();
+    write_model_that_says(&world.path("commas"), "a,");
+    write_model_that_says(&world.path("spaces"), "a ");
+    let row = |key: &str, kinds: &[&str]| {
+        let kwargs = vec![json!({ "N": null }); kinds.len()];
+        json!({ "key": key, "prompt": format!("Say {key}."), "instruction_id_list": kinds, "kwargs": kwargs })
+            .to_string()
+    };
+    let rows = [
+        row("0", &["format:no_whitespace"]),
+        row("1", &["words:vowel"]),
+        row("2", &["words:vowel", "format:output_template"]),
+    ];
+    std::fs::write(world.path("p.jsonl"), rows.join("\n")).unwrap();
+    let args = |more: &[&'static str]| [&["evaluate", "run", "--max-new", "8", "--suite", "ifbench"], more].concat();
+    let run = |more: &[&'static str]| world.ok(&[args(&["--prompts", "p.jsonl"]), more.to_vec()].concat());
+    let report = |more: &[&'static str]| serde_json::from_str::<Value>(&run(&[more, &["--json"]].concat())).unwrap();
+
+    let first = report(&["--model", "commas", "--answers", "a.jsonl"]);
+    let (prompts, instructions) = (&first["prompt_level"]["strict"], &first["instruction_level"]["loose"]);
+    assert_eq!((&prompts["met"], &prompts["n"]), (&json!(2), &json!(3)));
+    assert_eq!((&instructions["met"], &instructions["n"]), (&json!(3), &json!(4)));
+    let answers = std::fs::read_to_string(world.path("a.jsonl")).unwrap();
+    assert!(answers.lines().nth(2).unwrap().contains("\"missed\":[\"format:output_template\"]"), "{answers}");
+    let other = &report(&["--model", "spaces", "--against", "a.jsonl"])["against"]["strict"];
+    assert_eq!((&other["only_a"], &other["only_b"]), (&json!(1), &json!(0)));
+    // Greedy answers are the same for every seed.
+    let again = &report(&["--model", "commas", "--against", "a.jsonl", "--seed", "2"])["against"];
+    assert_eq!((&again["loose"]["difference"]["mean"], &again["words"]["mean"]), (&json!(0.0), &json!(0.0)));
+    let table = run(&["--model", "spaces", "--against", "a.jsonl", "--n", "1"]);
+    assert!(table.starts_with("ifbench, 1 prompts") && table.contains("strict, against 1.000: -1.000"), "{table}");
+
+    let error = |more: &[&'static str]| world.error(&[args(&["--model", "commas"]), more.to_vec()].concat());
+    assert!(error(&[]).contains("expected --prompts FILE"));
+    assert!(error(&["--prompts", "p.jsonl", "--split", "dev"]).contains("--split: belongs to simulated"));
+    assert!(error(&["--prompts", "p.jsonl", "--answers", "./p.jsonl"]).contains("p.jsonl"));
+    std::fs::write(world.path("bad.jsonl"), format!("{}\n{}", rows[0], rows[1].replace("vowel", "vowels"))).unwrap();
+    assert!(error(&["--prompts", "bad.jsonl"]).contains("bad.jsonl:2: instruction 1 is of an unknown kind"));
+    let compared = world.error(&["compare", "commas", "spaces", "--suite", "ifbench", "--prompts", "p.jsonl"]);
+    assert!(compared.contains("--suite: not simulated"), "{compared}");
+    let simulated =
+        world.error(&["evaluate", "run", "--suite", "simulated", "--model", "commas", "--prompts", "p.jsonl"]);
+    assert!(simulated.contains("--prompts: belongs to ifbench"), "{simulated}");
+}
+
 const SIMULATE: [&str; 14] = [
     "simulate",
     "--model",

@@ -72,7 +72,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<ExitCode> {
         transfer: options.max_transfer,
     };
     limits.check()?;
-    let (suite, seed) = (options.suite.suite(), options.suite.seed);
+    let (suite, seed) = (options.suite.simulated()?, options.suite.seed);
     let prompts = suite.prompts()?;
     for path in [&options.a, &options.b] {
         must_exist(path, "a GGUF file, a Hugging Face folder or a file of answers")?;

@@ -1,16 +1,20 @@
 //! `drift evaluate run`: a model answers a suite's prompts, and a program checks the answers.
 
+mod ifbench;
+mod simulated;
+
 use crate::cli::ModelArgs;
 use crate::commands::print_report;
 use crate::config::sections::Evaluate;
 use crate::files::is_none_of;
 use crate::policy::Policy;
 use crate::simulated::asking::{Drawing, Kept, TEMPERATURE};
-use crate::simulated::{Suite, answer, comparison, figures, read_answers, write_answers};
+use crate::simulated::{Asked, Suite, answer, read_answers, write_answers};
 use crate::talk::Talk;
-use anyhow::Result;
-use drift_eval::satisfaction::{Comparison, Satisfaction, Share};
+use anyhow::{Result, bail};
+use drift_eval::satisfaction::{Average, Share};
 use drift_eval::simulated::Split;
+use ifbench::IfBench;
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -36,6 +40,8 @@ pub struct Options {
 enum SuiteName {
     /// Requirements that a program can check, as simulated users have them: docs/evaluation.md
     Simulated,
+    /// IFBench: instructions of kinds that training sets do not have; answers are drawn greedily
+    Ifbench,
 }
 
 /// What models are asked.
@@ -44,18 +50,22 @@ pub struct SuiteArgs {
     /// What is asked
     #[arg(long, value_enum)]
     suite: SuiteName,
-    /// Prompts; a larger number begins with the same ones
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    n: u32,
-    /// Prompts of train, of dev (for choosing settings) or of test (for the last word): no template is in two of them
-    #[arg(long, value_name = "SPLIT", default_value = "test", value_parser = split)]
-    split: Split,
-    /// Kinds of requirement, or `all`, or a named set: docs/evaluation.md
-    #[arg(long, value_name = "KIND,…", value_delimiter = ',', default_values_t = Evaluate::default().kinds)]
-    kinds: Vec<String>,
-    /// Tokens of an answer at most
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
-    max_new: u32,
+    /// Prompts; a larger number begins with the same ones [default: 200; of ifbench all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    n: Option<u32>,
+    /// simulated: prompts of train, of dev (for choosing settings) or of test (for the last word): no template is in two
+    /// of them [default: test]
+    #[arg(long, value_name = "SPLIT", value_parser = split)]
+    split: Option<Split>,
+    /// simulated: kinds of requirement, or `all`, or a named set: docs/evaluation.md [default: sometimes]
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    kinds: Option<Vec<String>>,
+    /// ifbench: its prompts, IFBench_test.jsonl
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    /// Tokens of an answer at most [default: 256; of ifbench 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_new: Option<u32>,
     /// Sequences decoded at once; changes no answer
     #[arg(long, value_name = "C", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
@@ -65,13 +75,46 @@ pub struct SuiteArgs {
 }
 
 impl SuiteArgs {
-    pub fn suite(&self) -> Suite {
-        let SuiteName::Simulated = self.suite;
-        Suite { split: self.split, n: self.n as usize, kinds: self.kinds.clone(), seed: self.seed }
+    /// # Errors
+    /// Another suite, or an option of another.
+    pub fn simulated(&self) -> Result<Suite> {
+        if self.suite != SuiteName::Simulated {
+            bail!(
+                "--suite: not simulated, expected it here; hint: `drift evaluate run --against` compares on the others"
+            );
+        }
+        if self.prompts.is_some() {
+            bail!("--prompts: belongs to ifbench; hint: simulated makes its prompts from --seed, --split and --kinds");
+        }
+        Ok(Suite {
+            split: self.split.unwrap_or(Split::Test),
+            n: self.n.unwrap_or(200) as usize,
+            kinds: self.kinds.clone().unwrap_or_else(|| Evaluate::default().kinds),
+            seed: self.seed,
+        })
+    }
+
+    fn ifbench(&self) -> Result<IfBench> {
+        for (name, given) in [("--split", self.split.is_some()), ("--kinds", self.kinds.is_some())] {
+            if given {
+                bail!("{name}: belongs to simulated; hint: --n chooses the first prompts of ifbench");
+            }
+        }
+        let Some(prompts) = self.prompts.clone() else {
+            bail!(
+                "--suite ifbench: without prompts, expected --prompts FILE; hint: IFBench_test.jsonl as it is published"
+            );
+        };
+        Ok(IfBench { prompts, n: self.n.map(|n| n as usize), seed: self.seed })
     }
 
     pub fn drawing(&self) -> Drawing {
-        Drawing { temperature: TEMPERATURE, max_new: self.max_new as usize, concurrency: self.concurrency.into() }
+        let (temperature, max_new) = match self.suite {
+            SuiteName::Simulated => (TEMPERATURE, 256),
+            SuiteName::Ifbench => (0.0, 1024),
+        };
+        let max_new = self.max_new.unwrap_or(max_new) as usize;
+        Drawing { temperature, max_new, concurrency: self.concurrency.into() }
     }
 }
 
@@ -80,27 +123,40 @@ pub fn split(name: &str) -> Result<Split, String> {
     known.ok_or_else(|| "expected train, dev or test".into())
 }
 
-#[derive(Serialize)]
-struct Report {
-    suite: &'static str,
-    model: String,
-    split: &'static str,
-    seed: u64,
-    #[serde(flatten)]
-    figures: Satisfaction,
-    /// The other model's answers are a, these b.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    against: Option<Comparison>,
+/// What suites differ in, beside how they are named on the command line.
+trait Checked {
+    type Prompt: Asked;
+    type Report: Serialize;
+
+    fn prompts(&self) -> Result<Vec<Self::Prompt>>;
+
+    /// Figures of a model's answers, and against those of another if there are such.
+    fn report(
+        &self,
+        model: String,
+        prompts: &[Self::Prompt],
+        answers: &[String],
+        others: Option<&[String]>,
+    ) -> Result<Self::Report>;
+
+    fn print(out: &mut dyn Write, report: &Self::Report) -> std::io::Result<()>;
 }
 
 pub fn run(options: &Options, talk: &Talk) -> Result<()> {
-    let (suite, seed) = (options.suite.suite(), options.suite.seed);
+    match options.suite.suite {
+        SuiteName::Simulated => check(&options.suite.simulated()?, options, talk),
+        SuiteName::Ifbench => check(&options.suite.ifbench()?, options, talk),
+    }
+}
+
+fn check<C: Checked>(suite: &C, options: &Options, talk: &Talk) -> Result<()> {
+    let seed = options.suite.seed;
     let prompts = suite.prompts()?;
     let others = options.against.as_deref().map(|file| read_answers(file, &prompts)).transpose()?;
     let model = options.model.path()?;
     if let Some(answers) = &options.answers {
-        let read: Vec<PathBuf> = options.against.iter().chain([&model]).cloned().collect();
-        is_none_of(answers, &read)?;
+        let read = [&options.against, &options.suite.prompts].into_iter().flatten().chain([&model]);
+        is_none_of(answers, &read.cloned().collect::<Vec<PathBuf>>())?;
     }
     let policy = Policy::load(&model, options.model.precision)?;
     let drawing = options.suite.drawing();
@@ -113,49 +169,28 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         write_answers(file, &prompts, &answers)?;
     }
     kept.finish()?;
-    let report = Report {
-        suite: "simulated",
-        model: policy.weights,
-        split: suite.split.name(),
-        seed,
-        figures: figures(&prompts, &answers, seed)?,
-        against: others.map(|others| comparison(&prompts, &others, &answers, seed)).transpose()?,
-    };
-    print_report(&report, options.json, |out, report| print(out, report))
+    let report = suite.report(policy.weights, &prompts, &answers, others.as_deref())?;
+    print_report(&report, options.json, |out, report| C::print(out, report))
 }
 
-fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
-    let share =
-        |share: &Share| format!("{:.3} ({:.3}-{:.3}), {} of {}", share.rate, share.low, share.high, share.met, share.n);
-    let figures = &report.figures;
-    writeln!(out, "simulated, {} prompts of {}, 95 % intervals", figures.prompts, report.split)?;
-    writeln!(out, "{:<24} {}", "satisfied", share(&figures.satisfied))?;
-    for (name, of) in [("kinds of training", &figures.seen), ("with an unseen kind", &figures.unseen)] {
-        if let Some(of) = of {
-            writeln!(out, "  {name:<22} {}", share(of))?;
-        }
-    }
-    writeln!(out, "{:<24} {:.1}", "words an answer", figures.words.mean)?;
-    writeln!(out, "{:<24} {:.3}", "repetition", figures.repetition.mean)?;
-    writeln!(out, "{:<24} {:.3} {:.3}", "distinct 1- and 2-grams", figures.distinct_1, figures.distinct_2)?;
-    writeln!(out, "{:<24} {}", "refusals", share(&figures.refusal))?;
-    for (kind, of) in &figures.kinds {
-        writeln!(out, "  {kind:<22} {}", share(of))?;
-    }
-    if let Some(against) = &report.against {
-        let bound = |bound: Option<f64>| bound.map_or("-".into(), |bound| format!("{bound:+.3}"));
-        let difference = &against.difference;
-        writeln!(
-            out,
-            "against {:.3}: {:+.3} ({} to {}), {} better, {} worse, p {:.3} (McNemar)",
-            against.a,
-            difference.mean,
-            bound(difference.low),
-            bound(difference.high),
-            against.only_b,
-            against.only_a,
-            against.p
-        )?;
-    }
-    Ok(())
+fn shown(share: &Share) -> String {
+    format!("{:.3} ({:.3}-{:.3}), {} of {}", share.rate, share.low, share.high, share.met, share.n)
+}
+
+/// What became better and worse, in a line.
+fn print_change(
+    out: &mut dyn Write,
+    name: &str,
+    before: f64,
+    difference: &Average,
+    (better, worse): (u64, u64),
+    p: f64,
+) -> std::io::Result<()> {
+    let bound = |bound: Option<f64>| bound.map_or("-".into(), |bound| format!("{bound:+.3}"));
+    let (low, high) = (bound(difference.low), bound(difference.high));
+    let mean = difference.mean;
+    writeln!(
+        out,
+        "{name} {before:.3}: {mean:+.3} ({low} to {high}), {better} better, {worse} worse, p {p:.3} (McNemar)"
+    )
 }
