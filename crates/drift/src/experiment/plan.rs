@@ -126,11 +126,14 @@ impl Plan {
         }
         // Whatever is wrong is said before hours are spent.
         for arm in &plan.arms {
-            let most = if arm.labels == Labels::True { 0.5 } else { 0.0 };
+            let (most, allowed) = match arm.labels {
+                Labels::True => (0.5, "0 to 0.5"),
+                Labels::Detected => (0.0, "0 where labels are detected"),
+            };
             if !(0.0..=most).contains(&arm.flipped) {
                 bail!(
-                    "{name}: method {}: flipped is {}, expected 0 to {most}; hint: labels = \"true\" can be turned around, up \
-                     to half of them",
+                    "{name}: method {}: flipped is {}, expected {allowed}; hint: labels = \"true\" can be turned around, up to \
+                     half of them",
                     arm.name,
                     arm.flipped
                 );
