@@ -67,7 +67,7 @@ mod tests {
             put(dir.path(), Labels::True, flipped, &truth, 7).unwrap();
             let corrections = Corrections::read(dir.path()).unwrap();
             let label = |at: &usize| corrections.get(&format!("c{at}:2")).unwrap().label;
-            let is_wrong = |at: &usize| (label(at) == Mark::Dsat) != (at % 2 == 0);
+            let is_wrong = |at: &usize| (label(at) == Mark::Dsat) != at.is_multiple_of(2);
             (0..1000).filter(is_wrong).collect::<Vec<_>>()
         };
         let (none, some, more) = (wrong(0.0), wrong(0.2), wrong(0.4));
