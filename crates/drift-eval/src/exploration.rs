@@ -84,7 +84,7 @@ impl Default for Settings {
         Settings {
             seed: 1,
             planes: 3,
-            bandwidths: vec![0.5, 1.0, 2.0],
+            bandwidths: vec![0.1, 0.2, 0.4],
             quantiles: vec![0.5, 0.8, 0.95],
             good: 1.0,
             same: vec![0.8, 0.9, 0.95],

@@ -11,8 +11,8 @@ use crate::config::sections::{Evaluate, Precision};
 use crate::files::{self, hash_path, must_exist};
 use crate::policy::Policy;
 use crate::run_folder::RunFolder;
+use crate::simulated::Suite;
 use crate::simulated::asking::{Drawing, TEMPERATURE};
-use crate::simulated::{MOST_PROMPTS, Suite};
 use crate::talk::{Talk, Unit};
 use answers::Row;
 use anyhow::{Result, bail};
@@ -39,7 +39,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Prompts for models to answer
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=MOST_PROMPTS as i64))]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1000))]
     prompts: u32,
     /// Answers a prompt
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -3,7 +3,7 @@
 use super::Answers;
 
 /// Cells along either side of the plane.
-pub const GRID: usize = 64;
+pub const GRID: usize = 96;
 const CELLS: usize = GRID * GRID;
 /// A kernel is nothing beyond so many bandwidths.
 const KERNEL: f64 = 4.0;
@@ -16,12 +16,13 @@ type Bits = [u64; CELLS / 64];
 pub struct Landscape {
     prompts: usize,
     /// Sum of reward * Gaussian kernel over a prompt's answers, all methods': [prompts][cells].
-    density: Vec<Vec<f64>>,
+    density: Vec<Vec<f32>>,
     /// Cells within [`REACH`] of an answer: [methods * prompts].
     reached: Vec<Bits>,
 }
 
-/// Scott's rule in two dimensions: n^(-1/6) times the points' standard deviation.
+/// Scott's rule in two dimensions: n^(-1/6) times the points' standard deviation. It is made for one hump; answers lie in a
+/// clump a prompt, so bandwidths are small shares of it.
 pub fn scott(places: &[[f64; 2]]) -> f64 {
     let n = places.len() as f64;
     let variance = |axis: usize| {
@@ -35,7 +36,7 @@ impl Landscape {
     /// `places` in the order of the answers.
     pub fn new(answers: &Answers, places: &[[f64; 2]], bandwidth: f64) -> Landscape {
         let centres = [0, 1].map(|axis| centres(places, axis));
-        let mut density = vec![vec![0.0; CELLS]; answers.prompts];
+        let mut density = vec![vec![0.0f32; CELLS]; answers.prompts];
         let mut reached = vec![[0; CELLS / 64]; answers.methods.len() * answers.prompts];
         for (at, place) in places.iter().enumerate() {
             let group = at / answers.samples;
@@ -45,7 +46,7 @@ impl Landscape {
                 for (x, across) in &near[0] {
                     let cell = y * GRID + x;
                     let square = (up * up + across * across) / (bandwidth * bandwidth);
-                    density[cell] += answers.rewards[at] * (-0.5 * square).exp();
+                    density[cell] += (answers.rewards[at] * (-0.5 * square).exp()) as f32;
                     if square <= REACH * REACH {
                         reached[cell / 64] |= 1 << (cell % 64);
                     }
@@ -60,7 +61,7 @@ impl Landscape {
     pub fn coverage(&self, times: &[u32], quantiles: &[f64]) -> Vec<Vec<f64>> {
         let mut density = vec![0.0; CELLS];
         for (of_prompt, &times) in self.density.iter().zip(times).filter(|(_, times)| **times > 0) {
-            density.iter_mut().zip(of_prompt).for_each(|(sum, x)| *sum += f64::from(times) * x);
+            density.iter_mut().zip(of_prompt).for_each(|(sum, &x)| *sum += f64::from(times) * f64::from(x));
         }
         let mut cells: Vec<usize> = (0..CELLS).filter(|&cell| density[cell] > 0.0).collect();
         cells.sort_unstable_by(|&a, &b| density[b].total_cmp(&density[a]).then(a.cmp(&b)));

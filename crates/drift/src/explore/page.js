@@ -28,7 +28,7 @@ function figures() {
   ];
   return [
     h("p", { class: "lead" }, `${count(prompts)} prompts, ${count(samples)} answers of each method to each. Small: 95\u00a0% intervals, prompts drawn anew.`),
-    scroll("Figures of the methods", h("table", {}, headRow(methods.map(({ name }) => name)),
+    scroll("Figures of the methods", h("table", { class: "stages", style: `--n:${methods.length}` }, headRow(methods.map(({ name }) => name)),
       h("tbody", {}, rows.map(([name, meaning, show]) => h("tr", {}, h("th", { scope: "row" }, name, h("small", {}, meaning)), methods.map((method) => h("td", {}, show(method)))))))),
   ];
 }
