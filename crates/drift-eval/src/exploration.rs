@@ -235,8 +235,8 @@ fn method(answers: &Answers, settings: &Settings, m: usize, drawn: &[Vec<f64>]) 
     Method {
         name: answers.methods[m].clone(),
         reward: mean(&|prompt| rewards[first(prompt)..][..*samples].iter().sum::<f64>() / *samples as f64),
-        coverage: of_draws(drawn.iter().map(|methods| methods[m])),
-        coverage_gain: (m > 0).then(|| of_draws(drawn.iter().map(|methods| methods[m] - methods[0]))),
+        coverage: of_draws(drawn.iter().map(|methods| methods[m]), *prompts),
+        coverage_gain: (m > 0).then(|| of_draws(drawn.iter().map(|methods| methods[m] - methods[0]), *prompts)),
         vendi: mean(&|prompt| vendi(&points.part(first(prompt), *samples))),
         vendi_of_all: vendi(&points.part(first(0), prompts * samples)),
         distinct_good: settings.same.iter().map(|&at| At { at, figure: distinct(at) }).collect(),
@@ -248,12 +248,12 @@ fn method(answers: &Answers, settings: &Settings, m: usize, drawn: &[Vec<f64>]) 
 
 /// Mean and interval of the draws themselves: a resample has fewer distinct prompts than the whole, and reaches less, so
 /// that the whole's figure could lie outside.
-fn of_draws(draws: impl Iterator<Item = f64>) -> Figure {
+fn of_draws(draws: impl Iterator<Item = f64>, prompts: usize) -> Figure {
     let mut draws: Vec<f64> = draws.collect();
     draws.sort_unstable_by(f64::total_cmp);
     let n = draws.len();
     let value = draws.iter().sum::<f64>() / n.max(1) as f64;
-    Figure { value, interval: (n >= 40).then(|| [draws[n / 40], draws[n - 1 - n / 40]]) }
+    Figure { value, interval: (n >= 40 && prompts > 1).then(|| [draws[n / 40], draws[n - 1 - n / 40]]) }
 }
 
 #[cfg(test)]
@@ -313,6 +313,16 @@ mod tests {
         assert_eq!(report.places.len(), 128);
         let again = explore(&answers, &settings).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&report).unwrap());
+    }
+
+    #[test]
+    fn one_prompt_has_no_intervals() {
+        let (_, answers) = wide_and_narrow();
+        let one = Answers { prompts: 1, samples: 64, ..answers };
+        let report = explore(&one, &Settings { resamples: 50, planes: 1, ..Settings::default() }).unwrap();
+        let [first, second] = &report.methods[..] else { panic!("two methods") };
+        let figures = [first.reward, first.coverage, first.vendi, second.coverage_gain.unwrap()];
+        assert!(figures.iter().all(|figure| figure.interval.is_none()), "{figures:?}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ const EMBEDDED_AT_ONCE: usize = 64;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Two or more, the first is what the others are compared with. PATH: a GGUF file or a Hugging Face folder, which
+    /// What to compare; the others with the first. PATH: a GGUF file or a Hugging Face folder, which
     /// simulated users ask, or JSON lines of `id` (the prompt's), `answer` and `reward` (0 to 1)
     #[arg(value_name = "NAME=PATH", required = true, value_parser = named)]
     methods: Vec<(String, PathBuf)>,
