@@ -6,12 +6,12 @@ use std::collections::{HashMap, HashSet};
 use blake3::Hasher;
 
 use crate::formats::{Counts, Draft, KeptOut, Mark, Node, Parsed, Place, Row, Told, branches, keep_out};
-use crate::ids::{BRANCH, content_id, pair_id};
+use crate::ids::{AGAIN, BRANCH, content_id, pair_id};
 use crate::read::{Entry, MAX_RECORD_BYTES, ReadReport, Reason};
 use crate::scale::{Scale, Scales};
 use crate::types::{Chat, Explicit, Message, Pair, Role, Source};
 
-/// So many beginnings of conversations are remembered, and as many older ones.
+/// So many beginnings of conversations, and so many ids, are remembered, and as many older ones.
 const REMEMBERED: usize = 1 << 19;
 /// Feedback rows beyond are not kept in memory.
 const MOST_FEEDBACK: usize = 1 << 22;
@@ -19,6 +19,7 @@ const MOST_FEEDBACK: usize = 1 << 22;
 pub(crate) struct Assembler {
     scales: Scales,
     beginnings: Beginnings,
+    ids: Ids,
     /// Feedback that came in rows of its own, by what it names.
     feedback: HashMap<String, Vec<Mark>>,
     waiting: u64,
@@ -38,8 +39,8 @@ struct Open {
 impl Assembler {
     pub fn new(scale: Option<Scale>) -> Assembler {
         let scales = Scales::new(scale);
-        let (beginnings, feedback) = (Beginnings::default(), HashMap::new());
-        Assembler { scales, beginnings, feedback, waiting: 0, open: None }
+        let (beginnings, ids, feedback) = (Beginnings::default(), Ids::default(), HashMap::new());
+        Assembler { scales, beginnings, ids, feedback, waiting: 0, open: None }
     }
 
     /// Looks at the scores of a batch before any of it is handed on.
@@ -157,9 +158,18 @@ impl Assembler {
             return;
         }
         explicit.sort_by_key(|explicit| explicit.message);
+        let is_given = id.is_some();
         let mut id = id.unwrap_or_else(|| content_id(&[&messages]));
         if let Some(branch) = branch {
             id = format!("{id}{BRANCH}{branch}");
+        }
+        // one that goes on is the same chat; an empty one has no turn to be named
+        if is_given && repeated == 0 && !messages.is_empty() {
+            let times = self.ids.times(&id);
+            if times > 1 {
+                id = format!("{id}{AGAIN}{times}");
+                report.same_id += 1;
+            }
         }
         report.chats += 1;
         report.empty_chats += u64::from(messages.is_empty());
@@ -211,9 +221,37 @@ impl Beginnings {
     }
 }
 
+/// How often an id came, for the latest two times [`REMEMBERED`] ids: hashes alone.
+#[derive(Default)]
+struct Ids {
+    now: HashMap<[u8; 16], u32>,
+    before: HashMap<[u8; 16], u32>,
+}
+
+impl Ids {
+    /// 1 for a new one.
+    fn times(&mut self, id: &str) -> u32 {
+        let mut hash = [0u8; 16];
+        hash.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
+        if self.now.len() >= REMEMBERED {
+            self.before = std::mem::take(&mut self.now);
+        }
+        let before = self.before.get(&hash).copied().unwrap_or_default();
+        let times = self.now.entry(hash).or_insert(before);
+        *times += 1;
+        *times
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_counted() {
+        let mut ids = Ids::default();
+        assert_eq!(["a", "b", "a", "a", "b"].map(|id| ids.times(id)), [1, 1, 2, 3, 2]);
+    }
 
     #[test]
     fn growing_conversations_repeat_their_beginning() {

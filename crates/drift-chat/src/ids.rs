@@ -36,18 +36,23 @@ pub fn pair_id(prompt: &[Message], chosen: &[Message], rejected: &[Message]) -> 
 /// Stands between a conversation's id and what tells its branches apart.
 pub(crate) const BRANCH: &str = "#branch-";
 
+/// Stands between an id that an earlier chat of the log had too and how many there were.
+pub(crate) const AGAIN: &str = "#again-";
+
 /// Names a user turn: the chat's id and the turn's index among the chat's messages. Corrections of labels go by it.
 pub fn turn_key(chat: &str, turn: usize) -> String {
     format!("{chat}:{turn}")
 }
 
 /// The conversation that a chat is part of. Branches of one conversation are `ID#branch-2` …: see
-/// `Chat::repeated`. ShareGPT cuts long conversations into parts `o2Up3yA_0`,
+/// `Chat::repeated`; further chats of the same id are `ID#again-2` …. ShareGPT cuts long conversations into parts `o2Up3yA_0`,
 /// `o2Up3yA_1` …: seven letters or digits, then the part's number. Every other id is its own
 /// conversation, so that `session_1` and `chat-2` are never lumped together.
 pub fn conversation_of(id: &str) -> &str {
-    if let Some((conversation, _)) = id.rsplit_once(BRANCH) {
-        return conversation;
+    for mark in [AGAIN, BRANCH] {
+        if let Some((before, _)) = id.rsplit_once(mark) {
+            return conversation_of(before);
+        }
     }
     let Some((stem, part)) = id.rsplit_once('_') else { return id };
     let is_part = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -96,6 +101,7 @@ mod tests {
         assert_eq!(conversation_of("session_1"), "session_1");
         assert_eq!(conversation_of("5f3a"), "5f3a");
         assert_eq!(conversation_of("session_1#branch-2"), "session_1");
+        assert_eq!(conversation_of("o2Up3yA_63#branch-2#again-3"), "o2Up3yA");
         assert_eq!(split_of("o2Up3yA_0", 7, 0.5), split_of("o2Up3yA_9", 7, 0.5));
     }
 

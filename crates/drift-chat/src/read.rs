@@ -69,6 +69,8 @@ pub struct ReadReport {
     pub chats: u64,
     /// Of `chats`: those without any message. They are handed on like the others.
     pub empty_chats: u64,
+    /// Of `chats`: others than an earlier one of the same id. Theirs ends in `#again-2` and so on.
+    pub same_id: u64,
     pub pairs: u64,
     /// Signals beside the text that the chats carry.
     pub explicit: u64,

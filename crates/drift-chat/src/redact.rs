@@ -110,6 +110,11 @@ impl Redactor {
         hits
     }
 
+    /// Whether a text by itself, such as an id, holds a secret; names are not asked for.
+    pub fn is_hit(&self, text: &str) -> bool {
+        !self.find_in(text).is_empty()
+    }
+
     fn find_in(&self, text: &str) -> Vec<Hit> {
         let wanted = self.triggers.of(text);
         let mut hits = Vec::new();
@@ -181,23 +186,27 @@ impl Pseudonyms {
     /// Replaces `hits`, which [`Redactor::find`] gave for this chat. Returns the replacements by kind.
     pub fn replace(&mut self, chat: &mut Chat, hits: &[Vec<Hit>]) -> BTreeMap<Secret, u64> {
         let mut counts = BTreeMap::new();
-        for (content, hits) in chat.texts_mut().zip(hits) {
-            if hits.is_empty() {
-                continue;
-            }
-            let mut text = String::with_capacity(content.len());
-            let mut from = 0;
-            for Hit { secret, range } in hits {
-                let number = self.number(*secret, &content[range.clone()]);
-                text.push_str(&content[from..range.start]);
-                text.push_str(&format!("<{}_{number}>", secret.tag()));
-                from = range.end;
-                *counts.entry(*secret).or_default() += 1;
-            }
-            text.push_str(&content[from..]);
-            *content = text;
+        for (text, hits) in chat.texts_mut().zip(hits) {
+            self.replace_in(text, hits, &mut counts);
         }
         counts
+    }
+
+    fn replace_in(&mut self, content: &mut String, hits: &[Hit], counts: &mut BTreeMap<Secret, u64>) {
+        if hits.is_empty() {
+            return;
+        }
+        let mut text = String::with_capacity(content.len());
+        let mut from = 0;
+        for Hit { secret, range } in hits {
+            let number = self.number(*secret, &content[range.clone()]);
+            text.push_str(&content[from..range.start]);
+            text.push_str(&format!("<{}_{number}>", secret.tag()));
+            from = range.end;
+            *counts.entry(*secret).or_default() += 1;
+        }
+        text.push_str(&content[from..]);
+        *content = text;
     }
 
     /// One number however it is spaced; letter case tells only keys and passwords apart.
@@ -232,11 +241,19 @@ impl Redaction {
         Redaction { redactor, pseudonyms: Pseudonyms::new(key), counts: BTreeMap::new() }
     }
 
-    /// Searches on all threads and numbers in order.
+    /// See [`Redactor::is_hit`].
+    pub fn is_hit(&self, text: &str) -> bool {
+        self.redactor.is_hit(text)
+    }
+
+    /// Texts and ids. Searches on all threads and numbers in order.
     pub fn apply(&mut self, chats: &mut [Chat]) {
-        let hits: Vec<_> = chats.par_iter().map(|chat| self.redactor.find(chat)).collect();
-        for (chat, hits) in chats.iter_mut().zip(&hits) {
-            for (secret, n) in self.pseudonyms.replace(chat, hits) {
+        let find = |chat: &Chat| (self.redactor.find(chat), self.redactor.find_in(&chat.id));
+        let hits: Vec<_> = chats.par_iter().map(find).collect();
+        for (chat, (hits, in_id)) in chats.iter_mut().zip(&hits) {
+            let mut counts = self.pseudonyms.replace(chat, hits);
+            self.pseudonyms.replace_in(&mut chat.id, in_id, &mut counts);
+            for (secret, n) in counts {
                 *self.counts.entry(secret).or_default() += n;
             }
         }

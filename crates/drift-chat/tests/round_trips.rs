@@ -73,7 +73,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn chats_read_back_the_same(all in prop::collection::vec(chat(), 1..8)) {
+    fn chats_read_back_the_same(mut all in prop::collection::vec(chat(), 1..8)) {
+        for (at, chat) in all.iter_mut().enumerate() {
+            // a second chat of the same id is read as another
+            chat.id += &format!("/{at}");
+        }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let entries: Vec<Entry> = all.iter().cloned().map(Entry::Chat).collect();

@@ -75,13 +75,12 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         report::write(root)?;
     }
     let removed: usize = changes.iter().map(|change| change.removed).sum();
-    let (conversations, files) = (gone.conversations.len(), changes.len());
-    if conversations == 0 {
+    if changes.is_empty() {
         talk.warn("nothing of it is in this run: is the id as the log has it? Later detections will leave it out");
     }
     talk.step(
         "forget",
-        format_args!("{removed} rows of {conversations} conversations removed from {files} files; detection leaves them out from now on"),
+        format_args!("{removed} rows removed from {} files; detection leaves them out from now on", changes.len()),
     );
     Ok(())
 }
@@ -94,7 +93,10 @@ fn conversations(who: Who, privacy: &Privacy, detect: &Path) -> Result<BTreeSet<
         user: String,
     }
     match who {
-        Who::Conversation(id) => Ok(BTreeSet::from([conversation_of(id).to_string()])),
+        // by its id, or by what stands for an id that holds a secret
+        Who::Conversation(id) => {
+            Ok([id, &privacy.pseudonym(id)].into_iter().map(|id| conversation_of(id).to_string()).collect())
+        }
         Who::User(_) => {
             let path = detect.join(USERS);
             let rows: Vec<Row> = if path.is_file() { files::read_jsonl(&path)? } else { Vec::new() };

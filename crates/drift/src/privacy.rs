@@ -80,6 +80,13 @@ impl Privacy {
         blake3::keyed_hash(&self.salt, format!("{kind} {id}").as_bytes()).to_hex()[..32].to_string()
     }
 
+    /// Stands for a chat's id that holds a secret; the same for the same id in all of the run, and the same for all parts of
+    /// a conversation.
+    pub fn pseudonym(&self, id: &str) -> String {
+        let part = &id[conversation_of(id).len()..];
+        format!("chat-{}{part}", &self.hash(Who::Conversation(id))[..16])
+    }
+
     pub fn is_listed(&self, who: Who) -> bool {
         !self.forgotten.is_empty() && self.forgotten.contains(&self.hash(who))
     }
@@ -129,6 +136,9 @@ mod tests {
         assert!(again.is_forgotten(&chat("x", "ann@example.com")));
         assert!(again.is_forgotten(&chat("o2Up3yA_7", "bob")), "another part of the same conversation");
         assert!(!again.is_forgotten(&chat("x", "bob")));
+        let (first, second) = ("ann@example.com", "ann@example.com#branch-2");
+        assert_eq!(conversation_of(&again.pseudonym(second)), again.pseudonym(first));
+        assert!(!again.pseudonym(first).contains("ann"));
         // a user's id is no conversation's
         assert!(!again.is_forgotten(&chat("ann@example.com", "bob")));
         let list = fs_err::read_to_string(dir.path().join(FORGOTTEN)).unwrap();

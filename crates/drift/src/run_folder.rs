@@ -71,6 +71,9 @@ pub fn run_root(stage: &Path) -> PathBuf {
     around.unwrap_or(stage).to_path_buf()
 }
 
+/// Stays behind: it marks a folder of ours.
+const LOCK: &str = ".lock";
+
 /// A run folder that this process alone works in.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -82,7 +85,7 @@ pub struct RunFolder {
 impl RunFolder {
     pub fn open(root: &Path) -> Result<RunFolder> {
         fs_err::create_dir_all(root)?;
-        let path = root.join(".lock");
+        let path = root.join(LOCK);
         let mut lock = fs_err::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
         match lock.file().try_lock() {
             Ok(()) => {}
@@ -101,6 +104,11 @@ impl RunFolder {
         lock.file().set_len(0)?;
         writeln!(lock, "{}", std::process::id())?;
         Ok(RunFolder { root: root.to_path_buf(), _lock: lock })
+    }
+
+    /// Whether `drift` has worked in this folder, be it for a moment.
+    pub fn is_one(root: &Path) -> bool {
+        root.join(LOCK).exists()
     }
 
     pub fn root(&self) -> &Path {

@@ -143,3 +143,44 @@ fn who_opted_out_is_left_out_and_a_user_is_forgotten_whole() {
     assert_eq!(conversations(), ["d"]);
     assert_eq!(manifest(&found).counts.dropped["record_forgotten"], 2);
 }
+
+#[test]
+fn an_address_as_an_id_is_kept_nowhere_and_can_still_be_forgotten() {
+    let world = World::new();
+    let chat = |id: &str, n: usize| {
+        let said = [
+            ("user", format!("What is {n} times 7?")),
+            ("assistant", format!("It is {n}.")),
+            ("user", "No, that is wrong.".into()),
+        ];
+        let messages: Vec<Value> = said.iter().map(|(role, text)| json!({ "role": role, "content": text })).collect();
+        format!("{}\n", json!({ "id": id, "messages": messages }))
+    };
+    std::fs::write(world.path("log.jsonl"), chat("ann@mail.example.org", 3) + &chat("plain", 4) + &chat("plain", 5))
+        .unwrap();
+    let found = world.path("found");
+    let ids = || -> Vec<String> {
+        rows(&found.join("cases.jsonl")).iter().map(|row| row["conversation"].as_str().unwrap().to_string()).collect()
+    };
+    world.ok(&["detect", "log.jsonl", "--out", "found"]);
+    let first = ids();
+    assert!(first[0].starts_with("chat-") && first[1..] == ["plain", "plain"], "{first:?}");
+    assert_eq!(holding(&found, "ann@"), Vec::<PathBuf>::new());
+    assert_eq!(manifest(&found).counts.noted["redacted_chat_id"], 1);
+    // the second of one id has turns of its own
+    let keys: Vec<Value> = rows(&found.join("cases.jsonl")).iter().map(|row| row["key"].clone()).collect();
+    assert_eq!(keys[1..], [json!("plain:2"), json!("plain#again-2:2")]);
+    // the same in every detection of this folder
+    std::fs::remove_file(found.join("manifest.json")).unwrap();
+    world.ok(&["detect", "log.jsonl", "--out", "found"]);
+    assert_eq!(ids(), first);
+
+    world.ok(&["forget", "found", "--conversation", "ann@mail.example.org"]);
+    assert_eq!(ids(), ["plain", "plain"]);
+    world.ok(&["forget", "found", "--conversation", "plain"]);
+    assert_eq!(ids(), [""; 0]);
+
+    world.ok(&["convert", "log.jsonl", "--to", "sharegpt", "--out", "shared.jsonl"]);
+    let shared = std::fs::read_to_string(world.path("shared.jsonl")).unwrap();
+    assert!(shared.contains("\"<EMAIL_1>\"") && !shared.contains("ann@"), "{shared}");
+}

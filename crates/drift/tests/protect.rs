@@ -22,6 +22,21 @@ fn an_output_that_is_an_input_is_refused() {
 }
 
 #[test]
+fn files_of_others_in_the_folder_are_not_written_over() {
+    let world = World::new();
+    std::fs::create_dir(world.path("mine")).unwrap();
+    for name in ["labels.jsonl", "manifest.json"] {
+        std::fs::write(world.path("mine").join(name), "mine").unwrap();
+        let error = world.error(&["detect", "chats.jsonl", "--out", "mine"]);
+        assert!(error.contains(&format!("mine/{name}: there already, and not of an earlier call")), "{error}");
+        assert_eq!(std::fs::read_dir(world.path("mine")).unwrap().count(), 1);
+        std::fs::remove_file(world.path("mine").join(name)).unwrap();
+    }
+    std::fs::write(world.path("mine/notes.txt"), "mine").unwrap();
+    world.ok(&["detect", "chats.jsonl", "--out", "mine"]);
+}
+
+#[test]
 fn a_log_that_cannot_be_read_leaves_what_was_found_before() {
     let world = World::new();
     world.ok(&["detect", "chats.jsonl", "--out", "found"]);

@@ -103,9 +103,17 @@ fn redact(redaction: &mut Redaction, batch: &mut [Entry]) {
             let lengths = [pair.prompt.len(), pair.chosen.len()];
             let parts = [&mut pair.prompt, &mut pair.chosen, &mut pair.rejected];
             let messages = parts.into_iter().flat_map(std::mem::take).collect();
-            (Chat { messages, ..Chat::default() }, lengths)
+            (Chat { id: std::mem::take(&mut pair.conversation), messages, ..Chat::default() }, lengths)
         }
     };
+    for entry in batch.iter_mut() {
+        // an empty one is made anew from the content
+        if let Entry::Pair(pair) = entry
+            && redaction.is_hit(&pair.id)
+        {
+            pair.id.clear();
+        }
+    }
     let (mut chats, lengths): (Vec<Chat>, Vec<[usize; 2]>) = batch.iter_mut().map(whole).unzip();
     redaction.apply(&mut chats);
     for ((entry, mut redacted), [prompt, chosen]) in batch.iter_mut().zip(chats).zip(lengths) {
@@ -115,6 +123,7 @@ fn redact(redaction: &mut Redaction, batch: &mut [Entry]) {
                 pair.rejected = redacted.messages.split_off(prompt + chosen);
                 pair.chosen = redacted.messages.split_off(prompt);
                 pair.prompt = redacted.messages;
+                pair.conversation = redacted.id;
             }
         }
     }

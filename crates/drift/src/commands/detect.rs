@@ -161,7 +161,7 @@ pub fn find(options: &Options, talk: &Talk) -> Result<PathBuf> {
         inputs.push(("model", hash_path(&model)?));
     }
     let format = config.model.as_deref().map(chat_format).transpose()?;
-    alone(out, "detect", stage_config, &inputs, talk, |stage| {
+    alone(out, "detect", &detect::OUTPUTS, stage_config, &inputs, talk, |stage| {
         let (settings, format) = (&config.detect, format.as_ref());
         let job = detect::Job { source: &source, settings, detector, seed: config.seed, format, root: &root };
         detect::run(stage, &job, talk)

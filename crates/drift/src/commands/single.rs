@@ -73,7 +73,7 @@ pub fn sample(options: &Sample, talk: &Talk) -> Result<PathBuf> {
         "iteration": options.iteration, "max_prompt_length": config.train.max_prompt_length,
         "max_length": config.train.max_length,
     });
-    alone(&options.out, "sample", stage_config, &inputs, talk, |stage| {
+    alone(&options.out, "sample", &["candidates.jsonl"], stage_config, &inputs, talk, |stage| {
         let cases = read_cases(&options.cases)?;
         let policy = Policy::load(&model, options.model.precision)?;
         let job = sample::Job {
@@ -103,7 +103,7 @@ pub fn pair(options: &Pair, talk: &Talk) -> Result<PathBuf> {
         "sample": config.sample.pairing(), "max_prompt_length": config.train.max_prompt_length,
         "max_length": config.train.max_length,
     });
-    alone(&options.out, "pair", stage_config, &inputs, talk, |stage| {
+    alone(&options.out, "pair", &["pairs.jsonl"], stage_config, &inputs, talk, |stage| {
         let cases = read_cases(&options.cases)?;
         let job = stages::pair::Job {
             format: &chat_format(&model)?,
@@ -131,7 +131,7 @@ pub fn train(options: &Train, talk: &Talk) -> Result<PathBuf> {
         precision: config.train_precision(),
         seed: config.seed,
     };
-    alone(&options.out, "train", how.to_json(), &inputs, talk, |stage| {
+    alone(&options.out, "train", &[train::CHECKPOINT, "metrics.jsonl"], how.to_json(), &inputs, talk, |stage| {
         let pairs = read_pairs(&options.pairs)?;
         let policy = Policy::load(&model, config.train_precision())?;
         train::run(stage, policy, &train::Material::Pairs(&pairs), &how, talk)
@@ -150,10 +150,15 @@ fn recipe(config: &Config) -> Result<&'static Recipe> {
     }
 }
 
-/// Runs a stage in a folder of its own, unless it is finished there; returns the folder.
+/// Runs a stage in a folder of its own, unless it is finished there; returns the folder. `outputs` are what the stage
+/// writes beside its manifest.
+///
+/// # Errors
+/// As `run`, and where the folder holds such files of somebody else.
 pub fn alone(
     out: &Path,
     name: &str,
+    outputs: &[&str],
     config: serde_json::Value,
     inputs: &[(&str, String)],
     talk: &Talk,
@@ -162,6 +167,7 @@ pub fn alone(
     // A folder within a run belongs to the run: not while another process works there.
     let around = Some(run_root(out)).filter(|root| root != out);
     let _around = around.as_deref().map(RunFolder::open).transpose()?;
+    must_be_ours(out, outputs)?;
     let folder = RunFolder::open(out)?;
     let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, hash)| (*name, hash.as_str())).collect();
     let stage = Stage::new(folder.root().to_path_buf(), name, config, &inputs);
@@ -171,4 +177,18 @@ pub fn alone(
     };
     talk.step(name, format_args!("{}{kept}", manifest.counts));
     Ok(out.to_path_buf())
+}
+
+/// A folder that no stage has worked in may hold anything but files of the same names.
+fn must_be_ours(out: &Path, outputs: &[&str]) -> Result<()> {
+    if RunFolder::is_one(out) {
+        return Ok(());
+    }
+    match outputs.iter().chain(&["manifest.json"]).map(|name| out.join(name)).find(|path| path.exists()) {
+        Some(path) => bail!(
+            "{}: there already, and not of an earlier call, expected nothing of this name; hint: take another --out",
+            path.display()
+        ),
+        None => Ok(()),
+    }
 }

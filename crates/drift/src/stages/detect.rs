@@ -34,7 +34,7 @@ const NAMED: usize = 3;
 /// Answers that satisfied their users.
 pub const SATISFIED: &str = "satisfied.jsonl";
 
-const OUTPUTS: [&str; 7] =
+pub const OUTPUTS: [&str; 7] =
     ["cases.jsonl", "seed_pairs.jsonl", "labels.jsonl", "unpaired.jsonl", SATISFIED, "set_aside.jsonl", "funnel.json"];
 
 pub struct Job<'a> {
@@ -212,9 +212,14 @@ impl Job<'_> {
         });
         let mut found = Found::default();
         let mut batch: Vec<Chat> = Vec::new();
+        let mut pseudonyms = 0;
         let mut label = |mut chats: Vec<Chat>| {
             // First: the labels point at bytes of the text as it is kept. Numbers are given in the log's order.
             if let Some(redaction) = &mut redaction {
+                for chat in chats.iter_mut().filter(|chat| redaction.is_hit(&chat.id)) {
+                    chat.id = privacy.pseudonym(&chat.id);
+                    pseudonyms += 1;
+                }
                 redaction.apply(&mut chats);
             }
             let labels = detector.label(&chats);
@@ -222,6 +227,12 @@ impl Job<'_> {
         };
         let mut keep = |judged: Vec<(Chat, Vec<Label>)>, found: &mut Found| -> Result<()> {
             for (chat, mut labels) in judged {
+                if let Some(user) = &chat.user {
+                    let conversation = conversation_of(&chat.id).to_string();
+                    let side = split_of(&format!("user {user}"), self.seed, self.settings.held_out);
+                    found.by_user.insert(conversation.clone(), side);
+                    found.users.insert(conversation, privacy.hash(Who::User(user)));
+                }
                 // said in an earlier branch, and labelled there
                 labels.retain(|label| label.turn >= chat.repeated);
                 let mut sure = Vec::with_capacity(labels.len());
@@ -253,15 +264,7 @@ impl Job<'_> {
             match () {
                 () if chat.opted_out => found.counts.drop("record_opted_out"),
                 () if privacy.is_forgotten(&chat) => found.counts.drop("record_forgotten"),
-                () => {
-                    if let Some(user) = &chat.user {
-                        let conversation = conversation_of(&chat.id).to_string();
-                        let side = split_of(&format!("user {user}"), self.seed, self.settings.held_out);
-                        found.by_user.insert(conversation.clone(), side);
-                        found.users.insert(conversation, privacy.hash(Who::User(user)));
-                    }
-                    batch.push(chat);
-                }
+                () => batch.push(chat),
             }
             if batch.len() == detector.batch() {
                 let (now, before) = (std::mem::take(&mut batch), std::mem::take(&mut judged));
@@ -287,7 +290,8 @@ impl Job<'_> {
         for (reason, n) in judge.map(|judge| judge.finish(talk)).transpose()?.unwrap_or_default() {
             count(&mut found.counts.noted, &format!("without_a_verdict_{reason}"), n);
         }
-        if !found.users.is_empty() {
+        count(&mut found.counts.noted, "redacted_chat_id", pseudonyms);
+        if !found.users.is_empty() || pseudonyms > 0 {
             privacy.keep_salt()?;
         }
         for (kind, n) in redaction.iter().flat_map(Redaction::counts) {
