@@ -8,7 +8,7 @@ mod tasks;
 
 pub use reward::{Comparison, Outcome, Outcomes, Reward, read_comparisons, read_reward_aggregates, reward};
 pub use score::{Score, ScoredRow, read_score_aggregates, read_scores, score};
-pub use tasks::{GROUPS, Tasks, macro_mean};
+pub use tasks::{GROUPS, Prompt, Said, Tasks, cut_words, macro_mean, read_prompts};
 
 use crate::error::{Error, Result};
 use crate::json;

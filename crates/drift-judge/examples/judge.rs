@@ -1,7 +1,7 @@
 //! What a judge says of one turn: `judge SETTINGS.toml REQUEST ANSWER TURN`, with the keys of `[judge]` at the
 //! file's top level. The verdict goes to stdout, cost and estimate to stderr.
 
-use drift_judge::{FeedbackJudge, JudgeSettings, Turn};
+use drift_judge::{Judge, JudgeSettings, Parser, Turn};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -10,9 +10,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("expected four arguments: SETTINGS.toml REQUEST ANSWER TURN".into());
     };
     let settings: JudgeSettings = toml::from_str(&std::fs::read_to_string(settings)?)?;
-    let judge = FeedbackJudge::new(&settings)?;
-    eprintln!("{}\nbefore: {}", judge.id(), judge.estimate(&[Turn { request, answer, turn }])?);
-    let verdict = judge.judge_turn(request, answer, turn);
+    let judge = Judge::new(&settings, Parser::Feedback)?;
+    let question = Turn { request, answer, turn };
+    eprintln!("{}\nbefore: {}", judge.id(), judge.estimate(&[question])?);
+    let verdict = judge.judge(&question);
     eprintln!("after: {}", judge.client().spend());
     match verdict {
         Ok(verdict) => println!("{}", serde_json::to_string(&verdict)?),

@@ -49,8 +49,8 @@ impl Prices {
 /// What is shown before: nothing has been asked yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    pub turns: usize,
-    /// Turns whose verdict, or failure to give one, the cache knows.
+    pub questions: usize,
+    /// Questions whose verdict, or failure to give one, the cache knows.
     pub cached: usize,
     /// Calls that are left, were every first reply a verdict.
     pub calls: usize,
@@ -61,10 +61,10 @@ pub struct Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Estimate { turns, cached, calls, tokens, money } = self;
+        let Estimate { questions, cached, calls, tokens, money } = self;
         write!(
             out,
-            "{turns} turns, {cached} known: about {calls} calls, {} tokens sent, at most {} received, {money:.4} in money",
+            "{questions} questions, {cached} known: about {calls} calls, {} tokens sent, at most {} received, {money:.4} in money",
             tokens.input, tokens.output
         )
     }

@@ -1,7 +1,31 @@
 //! What a feedback judge says of a turn, read strictly: a reply that is nearly a verdict is none.
 
+use crate::chat::Reply;
+use crate::judge::Question;
+use crate::judge_file::Parser;
 use drift_feedback::{DSAT_RUBRICS, SAT_RUBRICS, Verdict as Feedback};
 use serde::{Deserialize, Serialize};
+
+/// A user turn, the answer that it judges, and the request that was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn<'a> {
+    pub request: &'a str,
+    pub answer: &'a str,
+    pub turn: &'a str,
+}
+
+impl Question for Turn<'_> {
+    type Verdict = Verdict;
+    const PARSER: Parser = Parser::Feedback;
+
+    fn texts(&self) -> Vec<(&'static str, &str)> {
+        vec![("request", self.request), ("answer", self.answer), ("turn", self.turn)]
+    }
+
+    fn read(&self, reply: &Reply) -> Result<Verdict, Complaint> {
+        Verdict::parse(&reply.content, self.turn)
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Verdict {
@@ -12,8 +36,6 @@ pub struct Verdict {
     pub confidence: f64,
     /// First and last (exclusive) byte of the quoted words in the turn.
     pub cue: Option<(usize, usize)>,
-    /// The judge saw a shortened text: request, answer or turn were longer than the judge file allows.
-    pub clipped: bool,
 }
 
 /// Why a reply is no verdict: told to the judge once, and to the user in an error. Quotes nothing.
@@ -21,7 +43,7 @@ pub struct Verdict {
 pub enum Complaint {
     #[error("empty, expected a JSON object")]
     Empty,
-    #[error("not one JSON object with label, rubric, confidence and cue and nothing else")]
+    #[error("not one JSON object with the keys that were asked for and nothing else")]
     Form,
     #[error("label is none of SAT, DSAT, BOTH, NONE")]
     Label,
@@ -35,6 +57,10 @@ pub enum Complaint {
     Confidence,
     #[error("cue is not copied letter by letter from the user's turn")]
     Cue,
+    #[error("neither m nor M, expected the one that names the better answer")]
+    Name,
+    #[error("score is no number from 1 to 10")]
+    Score,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +91,7 @@ impl Verdict {
             return Err(Complaint::Confidence);
         }
         if label == Feedback::None {
-            let plain = Verdict { label, rubric: None, confidence, cue: None, clipped: false };
+            let plain = Verdict { label, rubric: None, confidence, cue: None };
             let nothing = cue.is_none_or(|cue| cue.is_empty());
             return if rubric.is_none() && nothing { Ok(plain) } else { Err(Complaint::NotNull) };
         }
@@ -73,12 +99,12 @@ impl Verdict {
         let cue = cue.filter(|cue| !cue.trim().is_empty()).ok_or(Complaint::Cue)?;
         let start = turn.find(&cue).ok_or(Complaint::Cue)?;
         let cue = Some((start, start + cue.len()));
-        Ok(Verdict { label, rubric: Some(rubric), confidence, cue, clipped: false })
+        Ok(Verdict { label, rubric: Some(rubric), confidence, cue })
     }
 }
 
 /// The inside of a code block that is the whole text.
-fn unfenced(text: &str) -> &str {
+pub(crate) fn unfenced(text: &str) -> &str {
     let inside = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
     inside.map_or(text, |inside| inside.strip_prefix("json").unwrap_or(inside).trim())
 }
@@ -99,8 +125,7 @@ mod tests {
         let reply = said("DSAT", "\"factual_error\"", "0.9", "\"that's “wrong”\"");
         let start = TURN.find("that").unwrap();
         let cue = Some((start, start + "that's “wrong”".len()));
-        let expected =
-            Verdict { label: Feedback::Dsat, rubric: Some("factual_error"), confidence: 0.9, cue, clipped: false };
+        let expected = Verdict { label: Feedback::Dsat, rubric: Some("factual_error"), confidence: 0.9, cue };
         assert_eq!(Verdict::parse(&reply, TURN), Ok(expected));
         assert_eq!(Verdict::parse(&format!("\n```json\n{reply}\n```\n"), TURN), Ok(expected));
         assert_eq!(Verdict::parse(&format!("```{reply}```"), TURN), Ok(expected));

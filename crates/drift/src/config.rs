@@ -162,7 +162,7 @@ impl File {
                 "train.iterations and warm.epochs: both 0, so nothing would be trained; hint: iterations = 2".into()
             );
         }
-        check_method(&method, &detect, &sample, &train)?;
+        check_method(&method, &detect, &sample, &train, &judge)?;
         if evaluate.simulated > 0 && gate.simulated > 0 && evaluate.split == gate.split {
             return Err(format!(
                 "gate.split: \"{}\" is evaluate.split too, expected another; hint: prompts that models are chosen by cannot also \
@@ -179,6 +179,7 @@ impl File {
         let detect = Detect { trained: detect.trained.map(|path| base.join(path)), ..detect };
         judge.check().map_err(|error| error.to_string())?;
         let file = |path: Option<PathBuf>| path.map(|path| base.join(path));
+        let method = Method { judge_file: file(method.judge_file), ..method };
         let judge =
             JudgeSettings { file: file(judge.file), cache: file(judge.cache), ca_file: file(judge.ca_file), ..judge };
         Ok(Config {
@@ -200,7 +201,13 @@ impl File {
 }
 
 /// What `[method]` and the other sections say against each other.
-fn check_method(method: &Method, detect: &Detect, sample: &Sample, train: &Train) -> Result<(), String> {
+fn check_method(
+    method: &Method,
+    detect: &Detect,
+    sample: &Sample,
+    train: &Train,
+    judge: &JudgeSettings,
+) -> Result<(), String> {
     let recipe = method.name.recipe();
     let (loss, weights) = (recipe.loss, method.desirable_weight + method.undesirable_weight);
     let program = method.command.first().is_some_and(|program| !program.is_empty());
@@ -210,6 +217,12 @@ fn check_method(method: &Method, detect: &Detect, sample: &Sample, train: &Train
         }
         () if method.rank != Rank::Command && !method.command.is_empty() => {
             "method.command: given, expected none unless rank is \"command\"; hint: rank = \"command\""
+        }
+        () if method.rank == Rank::Judge && judge.base_url.is_empty() => {
+            "judge.base_url: missing, expected the endpoint of rank \"judge\"; hint: docs/judge.md"
+        }
+        () if method.rank != Rank::Judge && method.judge_file.is_some() => {
+            "method.judge_file: given, expected none unless rank is \"judge\"; hint: rank = \"judge\""
         }
         () if recipe.chosen == Side::Better && method.rank == Rank::Guided && sample.guided == Guided::Never => {
             "method.rank: \"guided\" with sample.guided \"never\", expected guided answers to prefer; hint: sample.guided = \

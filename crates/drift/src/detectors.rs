@@ -10,7 +10,7 @@ use crate::talk::Talk;
 use anyhow::{Result, anyhow};
 use drift_feedback::decision::Decision;
 use drift_feedback::{Detector, Explicit, Fast, Rules};
-use drift_judge::{FeedbackJudge, JudgeSettings};
+use drift_judge::{JudgeSettings, Parser};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Choice {
         let learnt = match self.tier {
             Tier::Rules => return Ok("rules".into()),
             Tier::Fast => self.fast()?.write(),
-            Tier::Judge => FeedbackJudge::new(&self.judge)?.id().into_bytes(),
+            Tier::Judge => drift_judge::Judge::new(&self.judge, Parser::Feedback)?.id().into_bytes(),
             Tier::Deep => crate::deep::probe_bytes(self.trained.as_deref())?.into_owned(),
         };
         Ok(blake3::hash(&learnt).to_hex()[..16].to_string())

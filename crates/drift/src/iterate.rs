@@ -391,6 +391,7 @@ impl Run<'_> {
         let files: Vec<(&str, String)> =
             files.map(|word| Ok((word.as_str(), hash_file(Path::new(word))?))).collect::<Result<_>>()?;
         let mut inputs = vec![("candidates", &*candidates.hash), ("cases", &*found.cases_hash)];
+        let judge = rank::open_judge(method, &config.judge)?;
         let mut stage_config = json!({ "rank": method.rank });
         match method.rank {
             Rank::Guided => {}
@@ -404,6 +405,7 @@ impl Run<'_> {
                 stage_config["seed"] = seed.into();
                 inputs.extend([("model", &*policy.hash), ("satisfied", &*found.satisfied.hash)]);
             }
+            Rank::Judge => stage_config["judge"] = json!(judge.as_ref().map(drift_judge::Judge::id)),
         }
         let (tasks, _) = found.tasks(self.recipe);
         let disliked = found.cases.iter().chain(&found.held_out_cases).map(|case| (Task::from(case), false));
@@ -411,8 +413,9 @@ impl Run<'_> {
             disliked.chain(found.satisfied.rows.iter().map(|row| (Task::from(row), true))).collect();
         let manifest = self.stage(&at, stage_config, &inputs, |stage| {
             let policy = &|| Policy::load(&policy.path, config.precision);
-            let (tasks, candidates, judged) = (&tasks, &candidates.rows, &judged);
-            rank::run(stage, &rank::Job { method, tasks, candidates, policy, judged, max_prompt, seed }, self.talk)
+            let (tasks, candidates, judged, judge) = (&tasks, &candidates.rows, &judged, judge.as_ref());
+            let job = rank::Job { method, tasks, candidates, policy, judged, judge, max_prompt, seed };
+            rank::run(stage, &job, self.talk)
         })?;
         Ok(Some(self.read(&manifest, &at, "scores.jsonl")?))
     }

@@ -1,14 +1,15 @@
-//! The judge tier: a language model behind an endpoint says what each turn is; docs/judge.md.
+//! A language model behind an endpoint as the judge; docs/judge.md. [`verdicts`] asks it questions of any kind, [`Judge`] is
+//! the detector's tier: what each turn is.
 //!
 //! A turn to which it has no answer (the budget is spent, or it made no sense) is judged by the fast tier, and
 //! its label says so. An endpoint that is of no use ends the detection.
 
 use crate::interrupt;
-use crate::talk::Talk;
+use crate::talk::{Talk, Unit};
 use anyhow::{Result, bail};
 use drift_chat::{Chat, Evidence, LogReader};
 use drift_feedback::{Detector, Fast, Label, Turn, turns};
-use drift_judge::{Estimate, FeedbackJudge, JudgeError, JudgeSettings};
+use drift_judge::{Estimate, JudgeError, JudgeSettings, Parser, Question};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,8 +19,47 @@ const NAME: &str = "judge";
 /// What a judge says is already a yes or no.
 const THRESHOLD: f32 = 0.5;
 
+/// A verdict a question, `None` where the judge's reply was none. What it will take and what it took are told.
+///
+/// # Errors
+/// Anything else that left a question without one, or Ctrl-C: what was answered is in the cache.
+pub fn verdicts<Q: Question>(
+    judge: &drift_judge::Judge,
+    questions: &[Q],
+    talk: &Talk,
+) -> Result<Vec<Option<Q::Verdict>>> {
+    talk.step(NAME, format_args!("before: {}; {}", judge.estimate(questions)?, judge.id()));
+    let bar = talk.bar("judging", questions.len() as u64, Unit::Count);
+    let batch = judge.judge_all(questions, |progress| {
+        bar.set_position(progress.done as u64);
+        interrupt::flow()
+    });
+    bar.finish_and_clear();
+    talk.step(NAME, format_args!("after: {}", judge.client().spend()));
+    interrupt::check()?;
+    if batch.clipped > 0 {
+        talk.warn(format_args!("{} questions were shown to the judge shortened", batch.clipped));
+    }
+    let unparsed = batch.failed.get("unparsed").copied().unwrap_or_default();
+    if unparsed > 0 {
+        talk.warn(format_args!("{unparsed} replies of the judge were no verdict"));
+    }
+    let mut verdicts = Vec::with_capacity(questions.len());
+    for verdict in batch.verdicts {
+        match verdict {
+            Ok(verdict) => verdicts.push(Some(verdict)),
+            Err(error) if error.reason() == "unparsed" => verdicts.push(None),
+            Err(error) => {
+                let without: usize = batch.failed.values().sum::<usize>() - unparsed;
+                bail!("{without} of {} questions were not judged: {error}", questions.len());
+            }
+        }
+    }
+    Ok(verdicts)
+}
+
 pub struct Judge {
-    judge: FeedbackJudge,
+    judge: drift_judge::Judge,
     otherwise: Fast,
     state: Mutex<State>,
 }
@@ -37,7 +77,7 @@ impl Judge {
     /// # Errors
     /// Contradictory settings, an unreadable judge file or cache, or no key where one is named.
     pub fn new(settings: &JudgeSettings, otherwise: Fast) -> Result<Judge> {
-        Ok(Judge { judge: FeedbackJudge::new(settings)?, otherwise, state: Mutex::default() })
+        Ok(Judge { judge: drift_judge::Judge::new(settings, Parser::Feedback)?, otherwise, state: Mutex::default() })
     }
 
     /// Tells what judging the logs will take. Nothing is asked.
@@ -50,7 +90,7 @@ impl Judge {
             let turns: Vec<Turn> = turns(&chat).collect();
             match self.judge.estimate(&asked(&turns)) {
                 Ok(of_chat) => {
-                    all.turns += of_chat.turns;
+                    all.questions += of_chat.questions;
                     all.cached += of_chat.cached;
                     all.calls += of_chat.calls;
                     all.tokens = all.tokens.plus(of_chat.tokens);
@@ -115,7 +155,7 @@ impl Detector for Judge {
 
     fn judge_all(&self, chats: &[(&Chat, Vec<Turn>)]) -> Vec<Vec<Label>> {
         let all: Vec<drift_judge::Turn> = chats.iter().flat_map(|(_, turns)| asked(turns)).collect();
-        let batch = self.judge.judge_turns(&all, |_| interrupt::flow());
+        let batch = self.judge.judge_all(&all, |_| interrupt::flow());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clipped += batch.clipped;
         let mut verdicts = batch.verdicts.into_iter();

@@ -3,7 +3,8 @@
 mod common;
 
 use common::World;
-use serde_json::Value;
+use common::endpoint::{Act, Endpoint, completion};
+use serde_json::{Value, json};
 use std::path::Path;
 
 fn rows(path: &Path) -> Vec<Value> {
@@ -145,7 +146,7 @@ mod command {
             ("cat > /dev/null", "".to_string()),
             (&*format!("cat > /dev/null; {}", answer("nobody")), "".to_string()),
             (&*format!("{ID} | head -n 1 | while read id; do {0}; {0}; done", answer("'$id'")), "".to_string()),
-            ("cat > /dev/null; sleep 60", "command_timeout_s = 0.2".to_string()),
+            ("cat > /dev/null; exec sleep 60", "command_timeout_s = 0.2".to_string()),
             ("cat > /dev/null; echo '{\"id\": \"a\", \"scores\": [1]}'", "".to_string()),
         ];
         let world = World::new();
@@ -161,6 +162,43 @@ mod command {
         lines.push(world.error(&["run", "run.toml"]));
         insta::assert_snapshot!(lines.join("\n"));
     }
+}
+
+#[test]
+fn a_judge_ranks_in_both_orders_and_no_verdict_is_a_tie() {
+    let world = World::new();
+    // Prefers the second place by a little and the answer of more bytes by more; of prompts with an 8 it says nothing.
+    let endpoint = Endpoint::start(|_, body| {
+        let body: Value = serde_json::from_str(body).unwrap();
+        let text = body["messages"][1]["content"].as_str().unwrap();
+        let part = |name: &str| text.split(&format!("<<{name} ")).nth(1).unwrap().split(">>").next().unwrap().len();
+        let odds = 0.1 + if part("M") > part("m") { 1.0 } else { -1.0 };
+        let top = json!([{ "token": "M", "logprob": odds - 3.0 }, { "token": "m", "logprob": -3.0 }]);
+        let said = json!({ "content": [{ "token": "M", "logprob": 0.0, "top_logprobs": top }] });
+        Act::Reply(200, if text.contains('8') { completion("?", Value::Null) } else { completion("M", said) })
+    });
+    let method = format!("[method]\nname = \"iterdpo\"\nrank = \"judge\"\n{}", endpoint.config(""));
+    world.config("run.toml", "run", &format!("guided = \"never\"\n{method}"));
+    world.ok(&["run", "run.toml"]);
+    let dir = world.path("run");
+    let fresh = rows(&dir.join("iter-1/sample/candidates.jsonl"));
+    let pairs = rows(&dir.join("iter-1/pair/pairs.jsonl"));
+    assert!(!pairs.is_empty());
+    for pair in &pairs {
+        let of: Vec<&Value> = fresh.iter().filter(|row| row["case"] == pair["id"]).collect();
+        let length = |row: &Value| row["text"].as_str().unwrap().len();
+        let longer = usize::from(length(of[1]) > length(of[0]));
+        assert_eq!(pair["chosen_ids"], of[longer]["ids"]);
+    }
+    let counts = manifest(&dir.join("iter-1/rank"))["counts"].clone();
+    assert!(counts["noted"]["without_a_verdict"].as_u64().unwrap() > 0, "{counts}");
+    let asked = endpoint.asked().len();
+    world.ok(&["run", "run.toml"]);
+    assert_eq!(endpoint.asked().len(), asked);
+
+    let method = "[method]\nname = \"iterdpo\"\nrank = \"judge\"";
+    world.config("none.toml", "none", &format!("guided = \"never\"\n{method}"));
+    assert!(world.error(&["run", "none.toml"]).contains("judge.base_url: missing"));
 }
 
 #[test]

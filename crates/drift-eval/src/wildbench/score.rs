@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// How the official runs end an answer that they cut.
-const TRUNCATED: &str = "... (truncated)";
+pub(super) const TRUNCATED: &str = "... (truncated)";
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredRow {

@@ -3,7 +3,7 @@
 use super::mock::{Act, Asked, Mock};
 use super::settings;
 use drift_feedback::Verdict as Feedback;
-use drift_judge::{Batch, Client, FeedbackJudge, JudgeError, JudgeSettings, Progress, Turn, Verdict};
+use drift_judge::{Batch, Client, Judge, JudgeError, JudgeSettings, Parser, Progress, Turn, Verdict};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn small_judge(dir: &Path) -> Option<PathBuf> {
     let path = dir.join("judge.toml");
     let text = "name = 'small'\nparser = 'feedback'\nmax_tokens = 50\nsystem = 'Judge.'\n\
                 user = '{{ request }} {{ answer }} {{ turn }}'\nagain = 'It cannot be used: {{ complaint }}'\n\
-                max_request_chars = 99\nmax_answer_chars = 99\nmax_turn_chars = 99\n";
+                max_chars = { request = 99, answer = 99, turn = 99 }\n";
     std::fs::write(&path, text).unwrap();
     Some(path)
 }
@@ -57,18 +57,18 @@ fn go_on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn judge(settings: &JudgeSettings) -> FeedbackJudge {
-    FeedbackJudge::new(settings).unwrap()
+fn judge(settings: &JudgeSettings) -> Judge {
+    Judge::new(settings, Parser::Feedback).unwrap()
 }
 
-fn adds_up(batch: &Batch, turns: usize) {
+fn adds_up(batch: &Batch<Verdict>, turns: usize) {
     assert_eq!(batch.verdicts.len(), turns);
     let judged = batch.verdicts.iter().filter(|verdict| verdict.is_ok()).count();
     assert_eq!(judged + batch.failed.values().sum::<usize>(), turns);
 }
 
 /// Errors name the port, which differs from mock to mock.
-fn comparable(batch: &Batch) -> Vec<Result<Verdict, &'static str>> {
+fn comparable(batch: &Batch<Verdict>) -> Vec<Result<Verdict, &'static str>> {
     batch.verdicts.iter().map(|verdict| verdict.clone().map_err(|error| error.reason())).collect()
 }
 
@@ -93,7 +93,7 @@ fn order_and_counts_do_not_depend_on_concurrency_or_faults() {
     for concurrency in [1, 3, 16] {
         let mock = Mock::start(mixed);
         let judge = judge(&JudgeSettings { concurrency, ..settings(&mock) });
-        let batch = judge.judge_turns(&turns, go_on);
+        let batch = judge.judge_all(&turns, go_on);
         adds_up(&batch, 60);
         for (n, verdict) in batch.verdicts.iter().enumerate() {
             let n = n % 50;
@@ -144,7 +144,8 @@ fn an_unreadable_reply_is_asked_about_once() {
     let dir = tempfile::tempdir().unwrap();
     let with_cache = JudgeSettings { cache: Some(dir.path().join("cache.jsonl")), ..settings(&mock) };
     for run in 0..2 {
-        let error = judge(&with_cache).judge_turn("2 + 2?", "5", "turn-0! Thanks").unwrap_err();
+        let error =
+            judge(&with_cache).judge(&Turn { request: "2 + 2?", answer: "5", turn: "turn-0! Thanks" }).unwrap_err();
         assert_eq!(error.reason(), "unparsed", "{run}");
         assert!(error.to_string().contains("rubric is not a name of the label's side"), "{error}");
         let asked = mock.asked();
@@ -172,7 +173,7 @@ fn the_budget_ends_before_the_same_turn_at_any_concurrency() {
             ..settings(&mock)
         };
         let first = judge(&budget);
-        let batch = first.judge_turns(&turns, go_on);
+        let batch = first.judge_all(&turns, go_on);
         adds_up(&batch, 80);
         let judged = batch.verdicts.iter().filter(|verdict| verdict.is_ok()).count();
         assert!(judged > 0 && batch.failed["budget"] == 80 - judged, "{:?}", batch.failed);
@@ -186,8 +187,8 @@ fn the_budget_ends_before_the_same_turn_at_any_concurrency() {
         // What was done is kept: the next run asks the rest, and nothing twice.
         let rest = judge(&JudgeSettings { budget_tokens: 0, ..budget });
         let estimate = rest.estimate(&turns).unwrap();
-        assert_eq!((estimate.turns, estimate.cached + estimate.calls), (80, judged + 30 - spend.calls as usize));
-        let whole = rest.judge_turns(&turns, go_on);
+        assert_eq!((estimate.questions, estimate.cached + estimate.calls), (80, judged + 30 - spend.calls as usize));
+        let whole = rest.judge_all(&turns, go_on);
         assert!(whole.failed.is_empty());
         assert_eq!(rest.client().spend().calls + spend.calls, 30);
         let bodies: HashSet<String> = mock.asked().into_iter().map(|asked| asked.body).collect();
@@ -208,12 +209,12 @@ fn money_ends_it_too() {
     let dir = tempfile::tempdir().unwrap();
     let judge = judge(&JudgeSettings { budget_money: 0.01, file: small_judge(dir.path()), ..prices });
     let estimate = judge.estimate(&turns(&texts)).unwrap();
-    assert_eq!((estimate.turns, estimate.cached, estimate.calls), (40, 0, 40));
+    assert_eq!((estimate.questions, estimate.cached, estimate.calls), (40, 0, 40));
     assert_eq!(estimate.tokens.output, 40 * 50);
     let money = (estimate.tokens.input as f64 * 2.0 + 2_000.0 * 8.0) / 1e6;
     assert!((estimate.money - money).abs() < 1e-12);
     assert!(mock.asked().is_empty());
-    let batch = judge.judge_turns(&turns(&texts), go_on);
+    let batch = judge.judge_all(&turns(&texts), go_on);
     adds_up(&batch, 40);
     let spend = judge.client().spend();
     assert!(spend.money > 0.0 && spend.money <= 0.01 && batch.failed["budget"] > 0, "{spend}");
@@ -230,14 +231,14 @@ fn after_a_kill_only_what_is_missing_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cache.jsonl");
     let with_cache = JudgeSettings { cache: Some(path.clone()), concurrency: 1, ..settings(&mock) };
-    let whole = judge(&with_cache).judge_turns(&turns, go_on);
+    let whole = judge(&with_cache).judge_all(&turns, go_on);
     let bytes = std::fs::read(&path).unwrap();
     let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').collect();
     assert_eq!(ends.len(), 2);
     for cut in ends[0]..=bytes.len() {
         std::fs::write(&path, &bytes[..cut]).unwrap();
         let again = judge(&with_cache);
-        assert_eq!(comparable(&again.judge_turns(&turns, go_on)), comparable(&whole), "cut at {cut}");
+        assert_eq!(comparable(&again.judge_all(&turns, go_on)), comparable(&whole), "cut at {cut}");
         let kept = ends.iter().filter(|end| **end <= cut).count() as u64;
         let spend = again.client().spend();
         assert_eq!((spend.calls, spend.cached), (2 - kept, kept), "cut at {cut}");
@@ -253,7 +254,7 @@ fn an_endpoint_that_refuses_or_is_down_ends_the_batch() {
             0..5 => say(verdict(number(asked))),
             _ => Act::Status(401, "", String::new()),
         });
-        let batch = judge(&JudgeSettings { concurrency, ..settings(&mock) }).judge_turns(&turns, go_on);
+        let batch = judge(&JudgeSettings { concurrency, ..settings(&mock) }).judge_all(&turns, go_on);
         adds_up(&batch, 200);
         assert_eq!(batch.failed.keys().collect::<Vec<_>>(), [&"endpoint"]);
         // With others in flight the refusal may overtake one of the first five.
@@ -263,7 +264,7 @@ fn an_endpoint_that_refuses_or_is_down_ends_the_batch() {
 
     let mock = Mock::start(|_, _| Act::Status(503, "", String::new()));
     let down = JudgeSettings { retries: 1, concurrency: 1, ..settings(&mock) };
-    let batch = judge(&down).judge_turns(&turns, go_on);
+    let batch = judge(&down).judge_all(&turns, go_on);
     adds_up(&batch, 200);
     assert_eq!(batch.failed, BTreeMap::from([("endpoint", 191), ("failed", 9)]));
     assert_eq!(mock.asked().len(), 20);
@@ -277,7 +278,7 @@ fn stopping_keeps_what_is_done() {
     let dir = tempfile::tempdir().unwrap();
     let with_cache = JudgeSettings { cache: Some(dir.path().join("c.jsonl")), concurrency: 2, ..settings(&mock) };
     let mut last = 0;
-    let batch = judge(&with_cache).judge_turns(&turns, |progress| {
+    let batch = judge(&with_cache).judge_all(&turns, |progress| {
         assert!(progress.done >= last && progress.total == 50);
         last = progress.done;
         if progress.done >= 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -285,7 +286,7 @@ fn stopping_keeps_what_is_done() {
     adds_up(&batch, 50);
     assert_eq!(last, 50);
     assert!(batch.failed.get("stopped").is_none_or(|stopped| *stopped <= 43));
-    let batch = judge(&with_cache).judge_turns(&turns, go_on);
+    let batch = judge(&with_cache).judge_all(&turns, go_on);
     assert!(batch.failed.is_empty());
     assert_eq!(mock.asked().len(), 50);
 }
@@ -296,7 +297,7 @@ fn a_stop_ends_a_pause() {
     let mock = Mock::start(|_, _| Act::Status(429, "retry-after: 86400\r\n", String::new()));
     let patient = JudgeSettings { max_wait_s: 86_400.0, ..settings(&mock) };
     let texts = texts(4, 4);
-    let batch = judge(&patient).judge_turns(&turns(&texts), |progress| {
+    let batch = judge(&patient).judge_all(&turns(&texts), |progress| {
         if progress.spend.calls > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert_eq!(batch.failed, BTreeMap::from([("stopped", 4)]));
@@ -305,16 +306,18 @@ fn a_stop_ends_a_pause() {
 #[test]
 fn no_turns_no_model_and_long_texts() {
     let mock = Mock::start(|_, asked| say(verdict(number(asked))));
-    let batch = judge(&settings(&mock)).judge_turns(&[], go_on);
+    let batch = judge(&settings(&mock)).judge_all(&[] as &[Turn], go_on);
     assert!(batch.verdicts.is_empty() && batch.failed.is_empty());
     let no_model = JudgeSettings { model: None, ..settings(&mock) };
     let client = Client::new(&no_model).unwrap();
-    let error = FeedbackJudge::with_client(&no_model, client).err().unwrap().to_string();
+    let error = Judge::with_client(&no_model, Parser::Feedback, client).err().unwrap().to_string();
     assert!(error.starts_with("judge.model: missing"), "{error}");
 
     let long = format!("turn-0! {}that is wrong", "word ".repeat(5_000));
-    let verdict = judge(&settings(&mock)).judge_turn("2 + 2?", "5", &long).unwrap();
-    assert!(verdict.clipped);
+    let turn = Turn { request: "2 + 2?", answer: "5", turn: &long };
+    let batch = judge(&settings(&mock)).judge_all(&[turn], go_on);
+    assert_eq!(batch.clipped, 1);
+    let verdict = batch.verdicts[0].clone().unwrap();
     // The place is that in the whole turn.
     assert_eq!(verdict.cue.map(|(start, end)| &long[start..end]), Some("that is wrong"));
     assert!(mock.asked()[0].body.contains("characters left out"));

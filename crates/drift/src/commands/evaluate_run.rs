@@ -1,7 +1,10 @@
-//! `drift evaluate run`: a model answers a suite's prompts, and a program checks the answers.
+//! `drift evaluate run`: a model answers a suite's prompts, and a program or a judge says how good the answers are.
 
+mod alpaca_eval;
 mod ifbench;
+mod judged;
 mod simulated;
+mod wildbench;
 
 use crate::cli::ModelArgs;
 use crate::commands::print_report;
@@ -31,6 +34,8 @@ pub struct Options {
     /// Compare with another model's answers to the same prompts, a file of --answers
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    #[command(flatten)]
+    judged: judged::Args,
     /// JSON on stdout, not a table
     #[arg(long)]
     json: bool,
@@ -42,6 +47,10 @@ enum SuiteName {
     Simulated,
     /// IFBench: instructions of kinds that training sets do not have; answers are drawn greedily
     Ifbench,
+    /// AlpacaEval 2: a judge compares the answers with a baseline's
+    AlpacaEval,
+    /// WildBench v2: a judge scores each answer from 1 to 10
+    Wildbench,
 }
 
 /// What models are asked.
@@ -60,10 +69,10 @@ pub struct SuiteArgs {
     /// simulated: kinds of requirement, or `all`, or a named set: docs/evaluation.md [default: sometimes]
     #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
     kinds: Option<Vec<String>>,
-    /// ifbench: its prompts, IFBench_test.jsonl
+    /// ifbench: its prompts, IFBench_test.jsonl; wildbench: a local copy of the tasks
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
-    /// Tokens of an answer at most [default: 256; of ifbench 1024]
+    /// Tokens of an answer at most [default: 256 of simulated, else 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_new: Option<u32>,
     /// Sequences decoded at once; changes no answer
@@ -95,11 +104,7 @@ impl SuiteArgs {
     }
 
     fn ifbench(&self) -> Result<IfBench> {
-        for (name, given) in [("--split", self.split.is_some()), ("--kinds", self.kinds.is_some())] {
-            if given {
-                bail!("{name}: belongs to simulated; hint: --n chooses the first prompts of ifbench");
-            }
-        }
+        self.not_simulated()?;
         let Some(prompts) = self.prompts.clone() else {
             bail!(
                 "--suite ifbench: without prompts, expected --prompts FILE; hint: IFBench_test.jsonl as it is published"
@@ -108,10 +113,20 @@ impl SuiteArgs {
         Ok(IfBench { prompts, n: self.n.map(|n| n as usize), seed: self.seed })
     }
 
+    /// # Errors
+    /// An option of the simulated suite.
+    fn not_simulated(&self) -> Result<()> {
+        match [("--split", self.split.is_some()), ("--kinds", self.kinds.is_some())].iter().find(|(_, given)| *given) {
+            Some((name, _)) => bail!("{name}: belongs to simulated; hint: --n chooses the first prompts of a suite"),
+            None => Ok(()),
+        }
+    }
+
     pub fn drawing(&self) -> Drawing {
         let (temperature, max_new) = match self.suite {
             SuiteName::Simulated => (TEMPERATURE, 256),
             SuiteName::Ifbench => (0.0, 1024),
+            SuiteName::AlpacaEval | SuiteName::Wildbench => (TEMPERATURE, 1024),
         };
         let max_new = self.max_new.unwrap_or(max_new) as usize;
         Drawing { temperature, max_new, concurrency: self.concurrency.into() }
@@ -146,10 +161,13 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     match options.suite.suite {
         SuiteName::Simulated => check(&options.suite.simulated()?, options, talk),
         SuiteName::Ifbench => check(&options.suite.ifbench()?, options, talk),
+        SuiteName::AlpacaEval => alpaca_eval::run(options, talk),
+        SuiteName::Wildbench => wildbench::run(options, talk),
     }
 }
 
 fn check<C: Checked>(suite: &C, options: &Options, talk: &Talk) -> Result<()> {
+    options.judged.none_given()?;
     let seed = options.suite.seed;
     let prompts = suite.prompts()?;
     let others = options.against.as_deref().map(|file| read_answers(file, &prompts)).transpose()?;

@@ -146,7 +146,7 @@ impl AlpacaEval {
 /// WildBench's figures of one model.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Figures {
+pub enum Figures {
     Score(wildbench::Score),
     Reward(Reward),
 }
@@ -192,7 +192,7 @@ impl WildBench {
 }
 
 /// A JSON array with one item a line.
-fn lines(out: &mut impl Write, items: &[impl Serialize]) -> std::io::Result<()> {
+pub fn lines(out: &mut impl Write, items: &[impl Serialize]) -> std::io::Result<()> {
     for (i, item) in items.iter().enumerate() {
         out.write_all(if i == 0 { b"[\n" } else { b",\n" })?;
         serde_json::to_writer(&mut *out, item)?;
@@ -200,7 +200,7 @@ fn lines(out: &mut impl Write, items: &[impl Serialize]) -> std::io::Result<()> 
     out.write_all(b"\n]\n")
 }
 
-fn alpaca_eval_table(out: &mut impl Write, scores: &[alpaca_eval::Score]) -> std::io::Result<()> {
+pub fn alpaca_eval_table(out: &mut impl Write, scores: &[alpaca_eval::Score]) -> std::io::Result<()> {
     let width = scores.iter().map(|score| score.model.chars().count()).max().unwrap_or(0).max(5);
     writeln!(
         out,
@@ -226,7 +226,7 @@ fn alpaca_eval_table(out: &mut impl Write, scores: &[alpaca_eval::Score]) -> std
     Ok(())
 }
 
-fn wildbench_table(out: &mut impl Write, figures: &[Figures]) -> std::io::Result<()> {
+pub fn wildbench_table(out: &mut impl Write, figures: &[Figures]) -> std::io::Result<()> {
     let model = |figures: &Figures| match figures {
         Figures::Score(score) => score.model.chars().count(),
         Figures::Reward(reward) => reward.model.chars().count(),

@@ -197,6 +197,8 @@ pub enum Rank {
     Command,
     /// A probe on the policy's hidden states, trained on the log's own labels, foresees the user's verdict.
     Probe,
+    /// A language model behind the endpoint of `[judge]` compares them, in both orders.
+    Judge,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -206,8 +208,11 @@ pub struct Method {
     pub name: Name,
     /// Of `spin`: from the second iteration on, the pairs of the one before are trained on too.
     pub mix_previous: bool,
-    /// Of `iterdpo`, which of two fresh answers is the better one: `guided`, `command` or `probe`.
+    /// Of `iterdpo`, which of two fresh answers is the better one: `guided`, `command`, `probe` or `judge`.
     pub rank: Rank,
+    /// The judge of `rank = "judge"`, a file of the parser `preference`; absent: the one that is shipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge_file: Option<PathBuf>,
     /// The program of `rank = "command"` and its arguments.
     pub command: Vec<String>,
     /// Seconds that it may take for all answers of an iteration.
@@ -234,6 +239,7 @@ impl Default for Method {
             name: Name::Drift,
             mix_previous: true,
             rank: Rank::Guided,
+            judge_file: None,
             command: Vec::new(),
             command_timeout_s: 600.0,
             desirable_weight: 1.0,

@@ -2,6 +2,8 @@
 //! template, and a log of made-up conversations.
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod endpoint;
+
 use assert_cmd::Command;
 use drift_lm::config::{Family, ModelConfig, RopeScaling};
 use drift_lm::params::Layout;
