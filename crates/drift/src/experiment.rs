@@ -12,8 +12,10 @@
 
 mod figures;
 mod labels;
+mod page;
 mod plan;
 mod plot;
+mod theory;
 
 use crate::cli::model_path;
 use crate::files::{hash_path, read_json, read_jsonl, write, write_json};
@@ -220,6 +222,17 @@ impl Lab<'_> {
         if let Some(svg) = plot(&rows) {
             write(&self.root.join("plot.svg"), |out| out.write_all(svg.as_bytes()))?;
         }
+        let found = page::Found {
+            root: self.root,
+            model_hash: &self.model_hash,
+            methods: &methods,
+            seeds: &self.plan.experiment.seeds,
+            choices,
+            runs,
+            rows: &rows,
+            contrasts: &contrasts,
+        };
+        page::write(&self.root.join("index.html"), &found)?;
         write_json(
             &self.root.join("experiment.json"),
             &json!({

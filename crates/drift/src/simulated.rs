@@ -21,7 +21,7 @@ use std::path::Path;
 pub const MOST_PROMPTS: usize = 10_000;
 
 /// Prompts that models are compared on. The same suite gives the same prompts; a larger `n` begins with the same ones.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suite {
     pub split: Split,
     pub n: usize,

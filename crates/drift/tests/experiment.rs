@@ -78,6 +78,17 @@ fn an_experiment_is_repeatable_and_goes_on() {
     let is_kept = |run: &str| world.path(&format!("lab/{run}/iter-1/train/checkpoint")).exists();
     assert_eq!(["search/drift-1", "drift/seed-1", "drift/seed-2"].map(is_kept), [false, true, false]);
 
+    let page = std::fs::read_to_string(world.path("lab/index.html")).unwrap();
+    let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: Value = serde_json::from_str(data).unwrap();
+    assert_eq!((&data["rows"], &data["contrasts"]), (&record["rows"], &record["contrasts"]));
+    let trainings = |at: usize| data["theory"][at]["trainings"].as_array().unwrap();
+    assert_eq!((trainings(0).len(), &trainings(1)[0]["runs"]), (1, &Value::from(2)));
+    let cases = data["reader"]["cases"].as_array().unwrap();
+    let answered = cases.iter().all(|case| case["answers"].as_array().unwrap().iter().all(Value::is_object));
+    assert!(cases.len() == 10 && answered, "the base model's answers and two methods'");
+    assert_eq!(data["choices"][0]["tried"].as_array().unwrap().len(), 2);
+
     // Detection's own labels for the one, the log's truth for the other.
     let noted = |run: &str| json(&world.path(&format!("lab/{run}/detect/manifest.json")))["counts"]["noted"].clone();
     assert!(noted("drift/seed-1")["corrected_by_review"].is_null());

@@ -3,9 +3,6 @@
 const { report: found, rewards, cases } = report;
 const { methods, prompts, samples, settings, places, coverage, kinds } = found;
 const good = (reward) => reward >= settings.good;
-const put = (id, ...content) => section(id).append(...content.flat(Infinity).filter(Boolean));
-const headRow = (names) => h("thead", {}, h("tr", {}, h("td", {}), names.map((name) => h("th", { scope: "col" }, name))));
-const scroll = (label, table) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table);
 
 function estimate(value, show) {
   if (!value) return "\u2014";
@@ -60,56 +57,35 @@ function landscape() {
 
 function requirements() {
   if (!kinds.length) return [h("p", { class: "absent" }, "The answers name no kinds of requirement.")];
-  const cell = (met, asked) => h("td", { class: "cell", style: `--share:${(met / asked).toFixed(3)}` }, percent(met / asked));
   return [
     h("p", { class: "lead" }, "Share of answers that meet a kind of requirement, of those to prompts that have it. Few answers: mind the count."),
     scroll("Requirements met, by kind and method", h("table", { class: "heat" }, headRow(["answers", ...methods.map(({ name }) => name)]),
-      h("tbody", {}, kinds.map(({ kind, asked, met }) => h("tr", {}, h("th", { scope: "row" }, kind), h("td", {}, count(asked)), met.map((met) => cell(met, asked))))))),
+      h("tbody", {}, kinds.map(({ kind, asked, met }) => h("tr", {}, h("th", { scope: "row" }, kind), h("td", {}, count(asked)), met.map((met) => heatCell(met, asked))))))),
   ];
 }
 
 function reader() {
-  let shown = 0, list = cases;
-  const place = h("output", {}), body = h("div", {});
-  const kind = h("select", { "aria-label": "Which prompts", onchange: () => choose() },
-    ["all prompts", "some method alone is good", ...kinds.map(({ kind }) => kind)].map((name, index) => h("option", { value: index }, name)));
   const isGood = (answers) => answers.some(({ reward }) => good(reward));
-  function choose() {
-    const wanted = +kind.value;
-    list = cases.filter((one) => wanted === 0 || (wanted === 1 ? one.answers.filter(isGood).length === 1 && methods.length > 1 : one.kinds.includes(kinds[wanted - 2].kind)));
-    go(0);
-  }
-  function go(to) {
-    shown = Math.min(Math.max(to, 0), list.length - 1);
-    const one = list[shown];
-    place.textContent = list.length ? `${count(shown + 1)} of ${count(list.length)}` : "none";
-    body.replaceChildren(...(one ? draw(one) : []));
-  }
+  const choices = [
+    ["all prompts", () => true],
+    ["some method alone is good", (one) => methods.length > 1 && one.answers.filter(isGood).length === 1],
+    ...kinds.map(({ kind }) => [kind, (one) => one.kinds.includes(kind)]),
+  ];
   const panel = ({ answer, reward, missed }) => h("div", { class: `panel ${good(reward) ? "good" : "bad"}` },
     h("h4", {}, good(reward) ? "good" : missed.length ? `misses ${missed.join(", ")}` : `reward ${figure(reward)}`), h("div", { class: "text", dir: "auto" }, answer));
   const draw = (one) => [
     h("div", { class: "context" }, h("div", { class: "role" }, `prompt ${one.id}`), h("div", { class: "text", dir: "auto" }, one.prompt || "(not in the file)")),
     ...methods.flatMap((method, m) => [h("h3", { class: "method" }, method.name), h("div", { class: "panels" }, one.answers[m].map(panel))]),
   ];
-  const step = (by) => () => go(shown + by);
-  const key = (event) => {
-    if (event.target.closest("input, select, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "j" || event.key === "n") go(shown + 1);
-    if (event.key === "k" || event.key === "p") go(shown - 1);
-  };
-  document.addEventListener("keydown", key);
-  choose();
   return [
     prompts > cases.length && h("p", { class: "lead" }, `The first ${count(cases.length)} of ${count(prompts)} prompts; all answers are in the folder.`),
-    h("div", { class: "toolbar" }, kind, h("div", { class: "pager" }, h("button", { type: "button", onclick: step(-1) }, "\u2190 previous"), place, h("button", { type: "button", onclick: step(1) }, "next \u2192"))),
-    h("p", { class: "lead" }, h("kbd", {}, "j"), " next, ", h("kbd", {}, "k"), " previous"),
-    body,
+    browser(cases, [{ label: "Which prompts", choices }], draw),
   ];
 }
 
 function settingsTable() {
-  const rows = [["encoder", found.encoder], ["answers embedded in part", count(found.embedded_in_part)], ...Object.entries(settings).map(([key, value]) => [key.replaceAll("_", " "), [value].flat().join(", ")])];
-  return h("table", { class: "facts" }, h("tbody", {}, rows.map(([key, value]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, h("code", {}, String(value)))))));
+  const all = Object.entries(settings).map(([key, value]) => [key.replaceAll("_", " "), [value].flat().join(", ")]);
+  return factsTable([["encoder", found.encoder], ["answers embedded in part", count(found.embedded_in_part)], ...all]);
 }
 
 put("figures", figures());

@@ -29,9 +29,14 @@ pub fn write(path: &Path, report: &Report, rows: &[Row]) -> Result<()> {
         .collect();
     let rewards: Vec<f64> = rows.iter().map(|row| row.reward).collect();
     let data = json!({"report": report, "rewards": rewards, "cases": cases});
-    let script = concat!(include_str!("../report/dom.js"), include_str!("page.js"));
+    let script =
+        concat!(include_str!("../report/dom.js"), include_str!("../report/beside.js"), include_str!("page.js"));
     let parts = [
-        ("{{style}}", concat!(include_str!("../report/page.css"), include_str!("page.css")).to_owned()),
+        (
+            "{{style}}",
+            concat!(include_str!("../report/page.css"), include_str!("../report/beside.css"), include_str!("page.css"))
+                .to_owned(),
+        ),
         ("{{data}}", embed(&data.to_string())),
         ("{{script}}", script.to_owned()),
     ];
