@@ -15,6 +15,7 @@ mod labels;
 mod page;
 mod plan;
 mod plot;
+mod quality;
 mod theory;
 
 use crate::cli::model_path;
@@ -217,7 +218,12 @@ impl Lab<'_> {
     fn write(&self, runs: &[Run], choices: &[Choice]) -> Result<()> {
         let methods: Vec<&str> = self.plan.arms.iter().map(|arm| arm.name.as_str()).collect();
         let (rows, contrasts) = (rows(runs, &methods), contrasts(runs, &methods));
-        let text = table(&rows, &contrasts);
+        let requests = quality::Requests::read(&self.root.join("log/truth.jsonl"))?;
+        let qualities = quality::qualities(self.root, runs, &methods, &requests)?;
+        let mut text = table(&rows, &contrasts);
+        if !qualities.is_empty() {
+            text += &format!("\nPairs, by the requirements themselves:\n\n{}", quality::table(&qualities));
+        }
         write(&self.root.join("table.md"), |out| out.write_all(text.as_bytes()))?;
         if let Some(svg) = plot(&rows) {
             write(&self.root.join("plot.svg"), |out| out.write_all(svg.as_bytes()))?;
@@ -231,13 +237,14 @@ impl Lab<'_> {
             runs,
             rows: &rows,
             contrasts: &contrasts,
+            qualities: &qualities,
         };
         page::write(&self.root.join("index.html"), &found)?;
         write_json(
             &self.root.join("experiment.json"),
             &json!({
                 "drift": env!("CARGO_PKG_VERSION"), "model_hash": self.model_hash, "seeds": self.plan.experiment.seeds,
-                "choices": choices, "rows": rows, "contrasts": contrasts, "runs": runs,
+                "choices": choices, "rows": rows, "contrasts": contrasts, "qualities": qualities, "runs": runs,
             }),
         )
     }

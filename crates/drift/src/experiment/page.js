@@ -96,6 +96,25 @@ function requirements() {
   ];
 }
 
+/** Whether the chosen answers are the better ones, by the checks that no training sees. */
+function worth() {
+  const { qualities } = report;
+  if (!qualities.length) return [];
+  const share = (n, { pairs }) => percent(n / pairs);
+  const row = ({ of, right }) => [of.model, count(of.pairs), share(of.chosen_met, of), share(of.rejected_met, of), count(of.right), count(of.wrong),
+    right ? `${percent(right[0])} (${percent(right[1])} to ${percent(right[2])})` : "\u2014"];
+  const names = ["method", "trained into", "pairs", "chosen meets all", "rejected meets all", "right", "wrong", "right of those that differ"];
+  const methods = [...new Set(qualities.map(({ of }) => of.method))];
+  const body = (method) => {
+    const all = qualities.filter(({ of }) => of.method === method).map(row);
+    return h("tbody", {}, all.map((cells, index) => h("tr", {}, index === 0 && h("th", { scope: "rowgroup", rowspan: all.length }, method), cells.map((cell) => h("td", {}, cell)))));
+  };
+  return [
+    h("p", { class: "lead" }, "Does the chosen answer meet the requirements that the rejected one misses? Right: it does; wrong: the other way round; where both sides meet all, or neither does, a pair says nothing of them. No training sees this. Half of those that differ would be chance."),
+    scroll("Pairs by the requirements", h("table", { class: "numbers" }, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))), methods.map(body))),
+  ];
+}
+
 function theory() {
   const found = report.theory;
   if (!found.length) return [absent("Not measured: train.theory_pairs is 0, or no training on pairs is complete.")];
@@ -216,6 +235,6 @@ function settings() {
 put("figures", figures());
 put("curves", curves());
 put("kinds", requirements());
-put("theory", theory());
+put("theory", worth(), theory());
 put("answers", answers());
 put("settings", settings());

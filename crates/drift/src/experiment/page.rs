@@ -2,6 +2,7 @@
 
 use super::Choice;
 use super::figures::{Contrast, Model, Row, Run};
+use super::quality::Quality;
 use super::{one_line, theory};
 use crate::files::{self, read_jsonl};
 use crate::report::cases::Clip;
@@ -28,6 +29,7 @@ pub struct Found<'a> {
     pub runs: &'a [Run],
     pub rows: &'a [Row],
     pub contrasts: &'a [Contrast],
+    pub qualities: &'a [Quality],
 }
 
 pub fn write(path: &Path, found: &Found) -> Result<()> {
@@ -40,7 +42,7 @@ pub fn write(path: &Path, found: &Found) -> Result<()> {
     };
     let data = json!({
         "drift": env!("CARGO_PKG_VERSION"), "model_hash": found.model_hash, "methods": methods, "seeds": found.seeds,
-        "split": suite.split, "rows": found.rows, "contrasts": found.contrasts, "runs": runs.iter().map(drawn).collect::<Vec<_>>(),
+        "split": suite.split, "rows": found.rows, "contrasts": found.contrasts, "qualities": found.qualities.iter().map(judged).collect::<Vec<_>>(), "runs": runs.iter().map(drawn).collect::<Vec<_>>(),
         "choices": found.choices.iter().map(choice).collect::<Vec<_>>(),
         "unseen": suite.maker()?.own_kinds(suite.split).collect::<Vec<_>>(),
         "theory": theory::methods(runs, methods), "words": theory::words(runs, methods), "reader": reader(found, &suite)?,
@@ -58,6 +60,12 @@ pub fn write(path: &Path, found: &Found) -> Result<()> {
         [("{{style}}", style.to_owned()), ("{{data}}", embed(&data.to_string())), ("{{script}}", script.to_owned())];
     let page = fill(include_str!("page.html"), &parts);
     files::write(path, |out| out.write_all(page.as_bytes()))
+}
+
+/// Pairs with the share of right ones among those whose sides differ, and its interval.
+fn judged(quality: &Quality) -> Value {
+    let right = quality.right_share().map(|(share, interval)| [share, interval.low, interval.high]);
+    json!({"of": quality, "right": right})
 }
 
 /// What is drawn of a run: of its models, the figures that have no row of their own.
@@ -162,6 +170,13 @@ mod tests {
             runs,
             rows,
             contrasts,
+            qualities: &[Quality {
+                method: "drift".into(),
+                model: "iter-1".into(),
+                right: 3,
+                wrong: 1,
+                ..Quality::default()
+            }],
         };
         let path = root.join("index.html");
         write(&path, &found).unwrap();
@@ -198,6 +213,7 @@ mod tests {
         };
         assert_eq!((names(&one).len(), one["rows"].as_array().unwrap().len()), (2, 2));
         assert_eq!((&one["contrasts"], &one["runs"][0]["models"][1]["words"]["high"]), (&json!([]), &json!(3.0)));
+        assert_eq!((&one["qualities"][0]["right"][0], &one["qualities"][0]["of"]["wrong"]), (&json!(0.75), &json!(1)));
         assert_eq!(one["choices"][0]["tried"], json!([["train.beta = 0.2", 0.25]]));
         let (_, two) = written(dir.path(), &runs);
         assert_eq!((names(&two).len(), two["contrasts"].as_array().unwrap().len()), (3, 1));
