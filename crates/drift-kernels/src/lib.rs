@@ -11,6 +11,7 @@
 
 mod amx;
 pub mod attention;
+mod bytes;
 pub mod elementwise;
 mod integer;
 pub mod isa;

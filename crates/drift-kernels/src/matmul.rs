@@ -4,6 +4,7 @@
 //! input gradient   dX[T, in] = dY[T, out] · W       A = dY, B = panels whose rows are W's rows
 //! weight gradient  dW[out, in] += dYᵀ[out, T] · X   A = dYᵀ, B = panels whose rows are X's rows
 
+use crate::bytes;
 use crate::isa::Isa;
 use crate::meter::Meter;
 use crate::operand::{PANEL, Panels, Rows, Storage};
@@ -122,6 +123,12 @@ unsafe fn one_panel(
                 };
                 u16::rows(isa, t, rows);
             }
+        }
+        (Storage::Int8(x), Storage::Int8(y)) => {
+            assert_eq!(from, 0, "a product of bytes sums over all of k");
+            let (k, lda, b) = (a.kp, a.stride, y.as_ptr().add(panel));
+            let a = x.as_ptr().add(first * lda);
+            bytes::rows(isa, Tile { a, lda, b, k, c, ldc, accumulate }, rows);
         }
         _ => panic!("both operands of a product have one precision"),
     }

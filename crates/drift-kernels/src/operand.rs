@@ -5,6 +5,7 @@
 //! runs first, so that a kernel streams it; bf16 panels interleave two values of k (the layout of
 //! `vdpbf16ps` and of AMX tiles). Weights are packed once an update, activations once a product.
 
+use crate::bytes::{self, BLOCK, PANEL_BLOCK, ROW_BLOCK};
 use crate::meter::Meter;
 use crate::narrow::{columns_to_pairs, half, low_half, rows_to_pairs, to_bf16, turn};
 use crate::par::{self, Shared};
@@ -18,6 +19,7 @@ pub const PANEL: usize = 32;
 const K_TILE: usize = 32;
 /// So many rows behind the last are readable: AMX tiles have 16.
 const SPARE_ROWS: usize = 16;
+const NO_GRADIENT: &str = "operands of bytes are for inference, expected another precision for gradients";
 
 /// The type of a product's operands. Sums are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +29,12 @@ pub enum Precision {
     /// Each operand as two bf16 halves, x = high + low, and a product as three of the four products of
     /// halves: 16 bits of accuracy from bf16 units.
     Bf16x3,
+    /// Bytes with a unit for each 64 values along k: weights of half the memory, for inference alone.
+    Int8,
 }
 
 impl Precision {
+    /// Those that have gradients.
     pub const ALL: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Bf16x3];
 
     /// bf16 values that stand for one value.
@@ -42,6 +47,8 @@ impl Precision {
 pub(crate) enum Storage {
     F32(Vec<f32>),
     Bf16(Vec<u16>),
+    /// Blocks of [`crate::bytes`].
+    Int8(Vec<u8>),
 }
 
 impl Storage {
@@ -49,6 +56,7 @@ impl Storage {
         match precision {
             Precision::F32 => Storage::F32(Vec::new()),
             Precision::Bf16 | Precision::Bf16x3 => Storage::Bf16(Vec::new()),
+            Precision::Int8 => Storage::Int8(Vec::new()),
         }
     }
 
@@ -57,6 +65,16 @@ impl Storage {
         match self {
             Storage::F32(data) => data.resize(len, 0.0),
             Storage::Bf16(data) => data.resize(len, 0),
+            Storage::Int8(data) => data.resize(len, 0),
+        }
+    }
+
+    /// k with its padding, and the elements that so many values take beside those of `others` rows or columns.
+    fn padded(&self, k: usize, block: usize, others: usize) -> (usize, usize) {
+        match self {
+            Storage::F32(_) => (k, k * others),
+            Storage::Bf16(_) => (k.next_multiple_of(K_TILE), k.next_multiple_of(K_TILE) * others),
+            Storage::Int8(_) => (k.next_multiple_of(BLOCK), k.div_ceil(BLOCK) * block),
         }
     }
 
@@ -65,6 +83,7 @@ impl Storage {
         match self {
             Storage::F32(_) => 4,
             Storage::Bf16(_) => 2,
+            Storage::Int8(_) => 1,
         }
     }
 
@@ -72,6 +91,7 @@ impl Storage {
         match self {
             Storage::F32(data) => data.capacity() * 4,
             Storage::Bf16(data) => data.capacity() * 2,
+            Storage::Int8(data) => data.capacity(),
         }
     }
 }
@@ -103,11 +123,8 @@ impl Rows {
     }
 
     fn shape_to(&mut self, m: usize, k: usize) {
-        let kp = match self.data {
-            Storage::F32(_) => k,
-            Storage::Bf16(_) => k.next_multiple_of(K_TILE),
-        };
-        let stride = self.halves * kp;
+        let (kp, row) = self.data.padded(k, ROW_BLOCK, 1);
+        let stride = self.halves * row;
         if (self.m, self.k) != (m, k) {
             self.data.resize((m + SPARE_ROWS) * stride);
             (self.m, self.k, self.kp, self.stride) = (m, k, kp, stride);
@@ -136,6 +153,14 @@ impl Rows {
                             to_bf16(wide, &mut out[..k]);
                             out[k..].fill(0); // an earlier, wider matrix may have left values here
                         }
+                    }
+                });
+            }),
+            Storage::Int8(data) => par::rows(&mut data[..m * stride], stride, 16, |first, rows| {
+                par::with_floats(k, |wide| {
+                    for (i, out) in rows.chunks_mut(stride).enumerate() {
+                        row(first + i, wide);
+                        bytes::to_row(wide, out);
                     }
                 });
             }),
@@ -175,6 +200,7 @@ impl Rows {
                     });
                 }
             }
+            Storage::Int8(_) => panic!("{NO_GRADIENT}"),
         }
     }
 }
@@ -206,7 +232,7 @@ impl Panels {
 
     /// Elements of one panel.
     pub(crate) fn panel(&self) -> usize {
-        self.halves * self.kp * PANEL
+        self.halves * self.data.padded(self.kp, PANEL_BLOCK, PANEL).1
     }
 
     /// Gives B the shape `[k, n]`; the values are whatever was there, the padding is zero.
@@ -214,15 +240,13 @@ impl Panels {
         if (self.k, self.n) == (k, n) {
             return;
         }
-        let kp = match self.data {
-            Storage::F32(_) => k,
-            Storage::Bf16(_) => k.next_multiple_of(K_TILE),
-        };
-        let len = n.div_ceil(PANEL) * PANEL * kp * self.halves;
-        self.data.resize(len);
+        let (kp, panel) = self.data.padded(k, PANEL_BLOCK, PANEL);
+        self.data.resize(n.div_ceil(PANEL) * panel * self.halves);
         match &mut self.data {
             Storage::F32(data) => zero(data),
             Storage::Bf16(data) => zero(data),
+            // columns that are not there have the unit 0
+            Storage::Int8(data) => zero(data),
         }
         (self.k, self.n, self.kp) = (k, n, kp);
     }
@@ -255,6 +279,13 @@ impl Panels {
                     }
                 });
             }
+            Storage::Int8(data) => {
+                par::rows(&mut data[first * panel..last * panel], panel, 1, |p, out| {
+                    for j in columns(first + p, at, rows) {
+                        bytes::to_column(&src[((first + p) * PANEL + j - at) * k..][..k], j, out);
+                    }
+                });
+            }
         }
     }
 
@@ -281,6 +312,7 @@ impl Panels {
                     });
                 }
             }
+            Storage::Int8(_) => panic!("{NO_GRADIENT}"),
         }
     }
 }

@@ -40,7 +40,7 @@ proptest! {
             let (x, y) = match precision {
                 Precision::F32 => (a.clone(), b.clone()),
                 Precision::Bf16 => (naive::round_bf16(&a), naive::round_bf16(&b)),
-                Precision::Bf16x3 => (a.clone(), b.clone()),
+                Precision::Bf16x3 | Precision::Int8 => (a.clone(), b.clone()),
             };
             let expected = naive::matmul(&x, &y, m, n, k);
             // Two halves hold 16 bits, and low · low is left out: at most 3 · 2⁻¹⁸ of each |a b| <= 1.

@@ -48,6 +48,7 @@ pub fn precision_name(precision: Precision) -> &'static str {
         Precision::F32 => "f32",
         Precision::Bf16 => "bf16",
         Precision::Bf16x3 => "bf16x3",
+        Precision::Int8 => "int8",
     }
 }
 

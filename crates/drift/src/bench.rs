@@ -7,9 +7,10 @@ mod kv;
 mod sample;
 mod train;
 
+use crate::config::sections;
 use crate::machine;
 use crate::talk::Talk;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use drift_kernels::meter::{Meter, Tally};
 use drift_kernels::{Isa, Precision, attention, elementwise, matmul, norm, operand, rope, softmax};
 use drift_train::optim;
@@ -121,6 +122,17 @@ impl Bounds {
         let rest = Tally { time: std::time::Duration::from_secs_f64((whole - counted).max(0.0)), ..Tally::default() };
         rows.push(self.row("everything else", &rest, whole));
         rows
+    }
+}
+
+/// # Errors
+/// Bytes have none.
+fn must_have_gradients(precision: sections::Precision) -> Result<()> {
+    match precision {
+        sections::Precision::Int8 => {
+            bail!("--precision: int8 has no gradients, expected bf16 or f32; hint: `drift bench sample` takes it")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -232,6 +232,10 @@ fn check_method(
             "train.loss and train.label_smoothing: set, expected their defaults with a method of single answers; hint: they \
              belong to pairs"
         }
+        () if train.precision == Some(Precision::Int8) => {
+            "train.precision: \"int8\", expected \"bf16\" or \"f32\": bytes have no gradients; hint: model.precision = \"int8\" is \
+             of sampling"
+        }
         () if loss == method::Loss::Kto && train.batch_size < 2 => {
             "train.batch_size: 1, expected at least 2 with method \"kto\"; hint: its KL comes from the other answers of a step"
         }
@@ -247,9 +251,12 @@ fn check_method(
 }
 
 impl Config {
-    /// Precision of training and of the reference log-probs.
+    /// Precision of training and of the reference log-probs; bytes have no gradients.
     pub fn train_precision(&self) -> Precision {
-        self.train.precision.unwrap_or(self.precision)
+        self.train.precision.unwrap_or(match self.precision {
+            Precision::Int8 => Precision::Bf16,
+            precision => precision,
+        })
     }
 }
 

@@ -27,6 +27,7 @@ impl Need {
         // Embeddings are looked up in f32; as the output matrix they have a copy.
         let matrices = if model.tie_word_embeddings { params } else { params - head };
         let operand: u64 = match precision {
+            Precision::Int8 => 1,
             Precision::Bf16 => 2,
             Precision::F32 => 4,
         };

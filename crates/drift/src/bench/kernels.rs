@@ -37,6 +37,7 @@ pub struct Measured {
 const SLAB: usize = 4096;
 
 pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
+    super::must_have_gradients(options.model.precision)?;
     let model = inspect(&options.model.path()?)?.config;
     let precision = options.model.precision.into();
     let bounds = Bounds::measure(precision);

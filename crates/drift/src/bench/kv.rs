@@ -1,5 +1,5 @@
-//! What a format of keys and values costs: recorded answers are decoded token by token, with keys and values
-//! as they are and in fewer bits, and their log-probs compared.
+//! What a format of keys and values, or of weights, costs: recorded answers are decoded token by token, with keys and
+//! values as they are and in fewer bits, then with weights as bytes, and their log-probs compared.
 
 use super::Row;
 use crate::cli::ModelArgs;
@@ -8,8 +8,8 @@ use crate::policy::Policy;
 use crate::tokens::example;
 use anyhow::{Context, Result, bail};
 use drift_chat::read_pairs;
-use drift_lm::KvFormat;
 use drift_lm::forced::decoded_logps;
+use drift_lm::{KvFormat, Precision};
 use drift_text::CompletionMode;
 use drift_train::Example;
 use serde::Serialize;
@@ -36,6 +36,8 @@ pub struct Measured {
     tokens: usize,
     bf16: Moved,
     int8: Moved,
+    /// With weights as bytes, keys and values in f32.
+    int8_weights: Moved,
 }
 
 /// Differences from f32, in nats.
@@ -68,7 +70,10 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
     }
     let _anytime = interrupt::anytime();
     let [exact, bf16, int8] = KvFormat::ALL.map(|kv| decoded(&policy, &examples, kv));
+    let bytes = Policy::load(&options.model.path()?, Precision::Int8)?;
+    let int8_weights = Moved::between(&exact, &decoded(&bytes, &examples, KvFormat::F32));
     let result = Measured {
+        int8_weights,
         answers: exact.len(),
         tokens: exact.iter().map(Vec::len).sum(),
         bf16: Moved::between(&exact, &bf16),

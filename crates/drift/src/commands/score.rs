@@ -55,6 +55,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     let precision = match options.model.precision {
         Precision::F32 => drift_lm::Precision::F32,
         Precision::Bf16 => drift_lm::Precision::Bf16x3,
+        Precision::Int8 => drift_lm::Precision::Int8,
     };
     let policy = Policy::load(&options.model.path()?, precision)?;
     let examples = pairs

@@ -33,6 +33,8 @@ impl Default for Run {
 pub enum Precision {
     F32,
     Bf16,
+    /// Weights and their inputs as bytes in units of 64 values each: no gradients.
+    Int8,
 }
 
 impl From<Precision> for drift_lm::Precision {
@@ -40,6 +42,7 @@ impl From<Precision> for drift_lm::Precision {
         match precision {
             Precision::F32 => drift_lm::Precision::F32,
             Precision::Bf16 => drift_lm::Precision::Bf16,
+            Precision::Int8 => drift_lm::Precision::Int8,
         }
     }
 }
