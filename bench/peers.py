@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
-"""This build beside the Python stacks that a user could take instead, in turn, every output kept.
+"""This build beside what a user could take instead, in turn, every output kept.
 
-    bench/peers.py run --python VENV/bin/python --scripts DIR --hf MODEL_DIR --gguf FILE --pairs FILE [--rounds 3]
+    bench/peers.py run --python VENV/bin/python --scripts DIR --hf MODEL_DIR --gguf FILE --pairs FILE
+                       [--llama DIR --bf16 GGUF --q8 GGUF] [--jemalloc LIB] [--rounds 3]
     bench/peers.py table        # the README's table, from the newest record
 
-DIR has trl_dpo.py (one optimiser step of four pairs with TRL's DPOTrainer, the reference pass included) and hf_generate.py
-(generate of transformers on 16 prompts, 128 new tokens). MODEL_DIR and FILE are the same model. Nothing else should run.
-A record is one JSON line a run: bench/records/DATE.jsonl. `table` puts medians between the README's two marks.
+DIR of --scripts has trl_dpo.py (one optimiser step of four pairs with TRL's DPOTrainer, the reference pass included) and
+hf_generate.py (generate of transformers on 16 prompts, 128 new tokens). MODEL_DIR, FILE and the two other GGUF files are the same
+model. --llama: llama.cpp's programs llama-bench and llama-batched-bench. --jemalloc: TRL runs with this allocator too, huge pages
+and all. Nothing else should run. A record is one JSON line a run: bench/records/DATE.jsonl. `table` puts medians between the
+README's two marks.
 """
 
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import platform
 import statistics
@@ -21,6 +25,18 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "bench" / "records"
 BEGIN, END = "<!-- peers: made by bench/peers.py table -->", "<!-- end of peers -->"
+HUGE_PAGES = ("oversize_threshold:0,background_thread:false,thp:always,metadata_thp:always,"
+              "dirty_decay_ms:-1,muzzy_decay_ms:-1")
+
+# What is measured, by the name of the work: a title, a unit, and which figure of drift's report it is.
+WORKS = {
+    "step": ("DPO step of 4 pairs, reference included", "pairs/s", "pairs_per_s"),
+    "sample": ("16 prompts + 128 new tokens, end to end", "tokens/s", "tokens_per_s"),
+    "decode8": ("decoding 8 sequences after 800 tokens", "tokens/s", "decode_tokens_per_s"),
+    "single": ("one sequence, empty context", "tokens/s", "decode_tokens_per_s"),
+    "single800": ("one sequence after 800 tokens", "tokens/s", "decode_tokens_per_s"),
+    "prefill": ("reading 800 tokens", "tokens/s", "prefill_tokens_per_s"),
+}
 
 
 def machine():
@@ -31,22 +47,44 @@ def machine():
     return f"{cpu}, {threads} threads, {' '.join(known)}, {platform.system()}"
 
 
-def run(a):
+def jobs(a):
+    """(work, who, command, environment), in the order of a round."""
     drift = str(ROOT / "target" / "release" / "drift")
-    peers = pathlib.Path(a.scripts)
-    works = [
-        ("step", "TRL", [a.python, peers / "trl_dpo.py", a.hf, a.pairs, "--mode", "bf16_ckpt", "--steps", "1"]),
-        ("step", "drift", [drift, "bench", "train", "--model", a.gguf, "--pairs", a.pairs, "--steps", "1", "--memory-gb", "2.4", "--json"]),
-        ("sample", "transformers", [a.python, peers / "hf_generate.py", a.hf, a.pairs]),
-        ("sample", "drift", [drift, "bench", "sample", "--model", a.gguf, "--pairs", a.pairs, "--json"]),
-    ]
+    scripts = pathlib.Path(a.scripts)
+    ours = lambda what, *more: [drift, "bench", what, "--model", a.gguf, "--pairs", a.pairs, *more, "--json"]
+    trl = [a.python, scripts / "trl_dpo.py", a.hf, a.pairs, "--mode", "bf16_ckpt", "--steps", "1"]
+    yield "step", "TRL", trl, {}
+    if a.jemalloc:
+        yield "step", "TRL, jemalloc", trl, {"LD_PRELOAD": a.jemalloc, "MALLOC_CONF": HUGE_PAGES}
+    yield "step", "drift", ours("train", "--steps", "1", "--memory-gb", "2.4"), {}
+    yield "sample", "transformers", [a.python, scripts / "hf_generate.py", a.hf, a.pairs], {}
+    yield "sample", "drift", ours("sample"), {}
+    if not a.llama:
+        return
+    llama = pathlib.Path(a.llama)
+    for name, gguf in (("BF16", a.bf16), ("Q8_0", a.q8)):
+        bench = [llama / "llama-bench", "-m", gguf, "-t", "2", "-r", "1", "-o", "jsonl"]
+        batched = [llama / "llama-batched-bench", "-m", gguf, "-t", "2", "-c", "8192", "-npp", "800", "-ntg", "64", "-npl", "8",
+                   "--output-format", "jsonl"]
+        yield "decode8", f"llama.cpp {name}", batched, {}
+        yield "single", f"llama.cpp {name}", [*bench, "-p", "0", "-n", "64"], {}
+        yield "single800", f"llama.cpp {name}", [*bench, "-p", "0", "-n", "64", "-d", "800"], {}
+        yield "prefill", f"llama.cpp {name}", [*bench, "-p", "800", "-n", "0"], {}
+    yield "decode8", "drift", ours("sample", "--concurrency", "8", "--context", "800", "--new", "64"), {}
+    yield "single", "drift", ours("sample", "--concurrency", "1", "--context", "0", "--new", "64"), {}
+    alone = ours("sample", "--concurrency", "1", "--context", "800", "--new", "64")
+    yield "single800", "drift", alone, {}
+    yield "prefill", "drift", alone, {}
+
+
+def run(a):
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{datetime.date.today()}.jsonl"
     for number in range(1, a.rounds + 1):
-        for work, who, command in works:
+        for work, who, command, environment in jobs(a):
             start = time.time()
-            done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+            done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env={**os.environ, **environment})
             if done.returncode:
                 raise SystemExit(f"{who}: {done.stderr[-2000:]}")
             named = [pathlib.Path(part).name if "/" in str(part) else str(part) for part in command]
@@ -58,26 +96,31 @@ def run(a):
 
 
 def figures(row):
-    """(what counts: pairs or tokens a second, peak in GB)"""
-    last = json.loads(row["output"].splitlines()[-1])
-    rate = last["pairs_per_s"] if row["work"] == "step" else last["tokens_per_s"]
-    return rate, last.get("peak_rss_gb") or last["peak_rss_bytes"] / 1e9
+    """(what counts: pairs or tokens a second, peak in GB or None)"""
+    objects = [line for line in row["output"].splitlines() if line.startswith("{")]
+    last = json.loads(objects[-1])
+    peak = last.get("peak_rss_gb") or (last["peak_rss_bytes"] / 1e9 if "peak_rss_bytes" in last else None)
+    if row["who"].startswith("llama.cpp"):
+        return last["speed_tg"] if row["work"] == "decode8" else last["avg_ts"], None
+    return last[WORKS[row["work"]][2]], peak
 
 
 def table(_):
     path = max(RECORDS.glob("*.jsonl"))
     rows = [json.loads(line) for line in open(path)]
     lines = [f"{rows[0]['machine']}; medians of {max(row['round'] for row in rows)} alternating runs ([record](bench/records/{path.name})):", "",
-             "| work | Python | drift | |", "|---|---|---|---|"]
-    for work, name, unit in (("step", "DPO step of 4 pairs, reference included", "pairs/s"), ("sample", "16 prompts + 128 new tokens, end to end", "tokens/s")):
+             "| work | others | drift | drift is |", "|---|---|---|---|"]
+    for work, (title, unit, _) in WORKS.items():
         of = {}
         for row in (row for row in rows if row["work"] == work):
             of.setdefault(row["who"], []).append(figures(row))
-        peer = next(who for who in of if who != "drift")
-        medians = {who: [statistics.median(values) for values in zip(*runs)] for who, runs in of.items()}
-        cell = lambda who: f"{medians[who][0]:.3g} {unit}, {medians[who][1]:.1f} GB"
-        times = medians["drift"][0] / medians[peer][0]
-        lines.append(f"| {name} | {peer}: {cell(peer)} | {cell('drift')} | {times:.1f} times as fast |")
+        rate = {who: statistics.median(rate for rate, _ in runs) for who, runs in of.items()}
+        peak = {who: statistics.median(peak for _, peak in runs) for who, runs in of.items() if runs[0][1]}
+        cell = lambda who: f"{rate[who]:.3g}" + (f" ({peak[who]:.1f} GB)" if who in peak else "")
+        others = [who for who in of if who != "drift"]
+        if others:
+            times = ", ".join(f"{rate['drift'] / rate[who]:.1f}" for who in others)
+            lines.append(f"| {title}, {unit} | {'; '.join(f'{who} {cell(who)}' for who in others)} | {cell('drift')} | {times} times as fast |")
     readme = ROOT / "README.md"
     text = readme.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]
@@ -90,6 +133,8 @@ def main():
     runs = commands.add_parser("run")
     for name in ("--python", "--scripts", "--hf", "--gguf", "--pairs"):
         runs.add_argument(name, required=True)
+    for name in ("--llama", "--bf16", "--q8", "--jemalloc"):
+        runs.add_argument(name)
     runs.add_argument("--rounds", type=int, default=3)
     runs.set_defaults(do=run)
     commands.add_parser("table").set_defaults(do=table)
