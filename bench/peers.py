@@ -70,11 +70,12 @@ def jobs(a):
         yield "single", f"llama.cpp {name}", [*bench, "-p", "0", "-n", "64"], {}
         yield "single800", f"llama.cpp {name}", [*bench, "-p", "0", "-n", "64", "-d", "800"], {}
         yield "prefill", f"llama.cpp {name}", [*bench, "-p", "800", "-n", "0"], {}
-    yield "decode8", "drift", ours("sample", "--concurrency", "8", "--context", "800", "--new", "64"), {}
-    yield "single", "drift", ours("sample", "--concurrency", "1", "--context", "0", "--new", "64"), {}
-    alone = ours("sample", "--concurrency", "1", "--context", "800", "--new", "64")
-    yield "single800", "drift", alone, {}
-    yield "prefill", "drift", alone, {}
+    for who, more in (("drift", ()), ("drift int8", ("--precision", "int8"))):
+        decoding = lambda sequences, context: ours("sample", "--concurrency", sequences, "--context", context, "--new", "64", *more)
+        yield "decode8", who, decoding("8", "800"), {}
+        yield "single", who, decoding("1", "0"), {}
+        yield "single800", who, decoding("1", "800"), {}
+        yield "prefill", who, decoding("1", "800"), {}
 
 
 def run(a):
@@ -116,11 +117,15 @@ def table(_):
             of.setdefault(row["who"], []).append(figures(row))
         rate = {who: statistics.median(rate for rate, _ in runs) for who, runs in of.items()}
         peak = {who: statistics.median(peak for _, peak in runs) for who, runs in of.items() if runs[0][1]}
-        cell = lambda who: f"{rate[who]:.3g}" + (f" ({peak[who]:.1f} GB)" if who in peak else "")
-        others = [who for who in of if who != "drift"]
+        shown = lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+        cell = lambda who: shown(rate[who]) + (f" ({peak[who]:.1f} GB)" if who in peak else "")
+        others = [who for who in of if not who.startswith("drift")]
         if others:
-            times = ", ".join(f"{rate['drift'] / rate[who]:.1f}" for who in others)
-            lines.append(f"| {title}, {unit} | {'; '.join(f'{who} {cell(who)}' for who in others)} | {cell('drift')} | {times} times as fast |")
+            # weights of eight bits beside weights of eight bits
+            beside = lambda who: "drift int8" if who.endswith("Q8_0") else "drift"
+            ours = "; ".join([cell("drift")] + [f"int8 {cell('drift int8')}" for _ in of.get("drift int8", [])[:1]])
+            times = ", ".join(f"{rate[beside(who)] / rate[who]:.1f}" for who in others)
+            lines.append(f"| {title}, {unit} | {'; '.join(f'{who} {cell(who)}' for who in others)} | {ours} | {times} times as fast |")
     readme = ROOT / "README.md"
     text = readme.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]

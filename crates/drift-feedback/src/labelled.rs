@@ -13,7 +13,10 @@ use crate::turn::{Turn, turns};
 #[derive(Debug, Deserialize)]
 struct Row {
     /// `<chat id>:<index of the user turn among the chat's messages>`
-    key: String,
+    key: Option<String>,
+    /// In place of the key, as a detection's labels have them.
+    conversation: Option<String>,
+    turn: Option<usize>,
     label: Given,
     #[serde(default)]
     rubric: Option<String>,
@@ -88,11 +91,15 @@ impl Labels {
                         error.column()
                     ))
                 })?;
-                let key =
-                    row.key.rsplit_once(':').and_then(|(chat, turn)| Some((chat.to_string(), turn.parse().ok()?)));
-                let Some((chat, turn)) = key else {
-                    return Err(place("key: no turn's number at its end, expected <chat>:<turn>"));
+                let of_key = |key: String| {
+                    let (chat, turn) = key.rsplit_once(':')?;
+                    Some((chat.to_string(), turn.parse().ok()?))
                 };
+                let named = match row.key {
+                    Some(key) => of_key(key).ok_or("key: no turn's number at its end, expected <chat>:<turn>"),
+                    None => row.conversation.zip(row.turn).ok_or("no key, expected it or conversation and turn"),
+                };
+                let (chat, turn) = named.map_err(place)?;
                 let verdict = match row.label {
                     Given::Dsat => Some(Verdict::Dsat),
                     Given::Sat => Some(Verdict::Sat),
@@ -216,7 +223,7 @@ mod tests {
         let labels = Labels::parse(
             [
                 ("a", "{\"key\":\"x:1\",\"label\":\"DSAT\",\"rubric\":\"style\"}\n\n{\"key\":\"x:3\",\"label\":\"NONE\",\"rubric\":\"none\"}"),
-                ("b", "{\"key\":\"x:1\",\"label\":\"NONE\",\"note\":\"checked\"}\n{\"key\":\"a:b:5\",\"label\":\"DISPUTED\"}"),
+                ("b", "{\"conversation\":\"x\",\"turn\":1,\"label\":\"NONE\",\"note\":\"checked\"}\n{\"key\":\"a:b:5\",\"label\":\"DISPUTED\"}"),
             ]
             .into_iter(),
         )
@@ -232,5 +239,6 @@ mod tests {
         let bad = error("{\"key\":\"x:1\",\"label\":\"DSAT\"}\n{\"key\":\"x:1\",\"label\":\"my private words\"}");
         assert!(bad.starts_with("labels.jsonl:2: column ") && !bad.contains("private"), "{bad}");
         assert!(error("{\"key\":\"x\",\"label\":\"SAT\"}").contains("expected <chat>:<turn>"));
+        assert!(error("{\"turn\":1,\"label\":\"SAT\"}").contains("no key, expected it or conversation and turn"));
     }
 }

@@ -9,11 +9,11 @@ mod train;
 
 use crate::config::sections;
 use crate::machine;
+use crate::profile;
 use crate::talk::Talk;
 use anyhow::{Context, Result, bail};
-use drift_kernels::meter::{Meter, Tally};
-use drift_kernels::{Isa, Precision, attention, elementwise, matmul, norm, operand, rope, softmax};
-use drift_train::optim;
+use drift_kernels::meter::Tally;
+use drift_kernels::{Isa, Precision};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -112,16 +112,10 @@ impl Bounds {
         }
     }
 
-    /// All operations of the engine since the last `meters_taken`, the longest first, and what no
-    /// operation accounts for.
+    /// Of [`profile::tallies`].
     fn breakdown(&self, whole: f64) -> Vec<Row> {
-        let mut rows: Vec<Row> =
-            METERS.iter().map(|meter| self.row(meter.name, &meter.take(), whole)).filter(|row| row.calls > 0).collect();
-        rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        let counted: f64 = rows.iter().map(|row| row.seconds).sum();
-        let rest = Tally { time: std::time::Duration::from_secs_f64((whole - counted).max(0.0)), ..Tally::default() };
-        rows.push(self.row("everything else", &rest, whole));
-        rows
+        let all = profile::tallies(std::time::Duration::from_secs_f64(whole));
+        all.into_iter().map(|(name, tally)| self.row(name, &tally, whole)).collect()
     }
 }
 
@@ -141,30 +135,6 @@ fn must_have_gradients(precision: sections::Precision) -> Result<()> {
 fn ceiling(precision: Precision) -> f64 {
     let reached = machine::products_per_second(precision);
     if precision == Precision::Bf16 && Isa::Amx.available() { reached.max(2.5e12) } else { reached }
-}
-
-const METERS: [&Meter; 15] = [
-    &matmul::PRODUCTS,
-    &operand::PACKING,
-    &attention::FORWARD,
-    &attention::BACKWARD,
-    &attention::DECODE,
-    &norm::NORM,
-    &norm::NORM_BACKWARD,
-    &rope::ROPE,
-    &elementwise::SWIGLU,
-    &elementwise::SWIGLU_BACKWARD,
-    &elementwise::BIAS,
-    &softmax::SOFTMAX,
-    &softmax::SOFTMAX_BACKWARD,
-    &optim::UPDATE,
-    &optim::CLIPPING,
-];
-
-fn reset_meters() {
-    for meter in METERS {
-        meter.take();
-    }
 }
 
 fn table(out: &mut impl Write, about: &serde_json::Map<String, Value>, rows: &[Row]) -> std::io::Result<()> {

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod method;
 pub mod policy;
 pub mod privacy;
+pub mod profile;
 pub mod report;
 pub mod review;
 pub mod run_folder;

@@ -82,6 +82,14 @@ fn an_experiment_is_repeatable_and_goes_on() {
     let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
     let data: Value = serde_json::from_str(data).unwrap();
     assert_eq!((&data["rows"], &data["contrasts"]), (&record["rows"], &record["contrasts"]));
+    // Every pair of the first training is one of the log's requests.
+    let pairs = |seed: usize| {
+        let counts = json(&world.path(&format!("lab/drift/seed-{seed}/iter-1/pair/manifest.json")));
+        counts["counts"]["out"].as_u64().unwrap()
+    };
+    assert_eq!(record["qualities"][0]["pairs"].as_u64(), Some(pairs(1) + pairs(2)), "{}", record["qualities"]);
+    assert!(table.contains("Pairs, by the requirements themselves"), "{table}");
+    assert!(world.path("lab/drift/seed-1/iter-1/train/profile.json").exists());
     let trainings = |at: usize| data["theory"][at]["trainings"].as_array().unwrap();
     assert_eq!((trainings(0).len(), &trainings(1)[0]["runs"]), (1, &Value::from(2)));
     let cases = data["reader"]["cases"].as_array().unwrap();

@@ -3,6 +3,7 @@
 use super::{Bounds, Row};
 use crate::cli::ModelArgs;
 use crate::config::sections::Precision;
+use crate::profile;
 use anyhow::Result;
 use drift_kernels::attention::{self, Heads, Segment};
 use drift_kernels::matmul::product;
@@ -141,9 +142,9 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
 /// what the engine's own meters count.
 fn row(bounds: &Bounds, name: String, work: &mut dyn FnMut()) -> Row {
     work();
-    super::reset_meters();
+    profile::reset();
     work();
-    let counted = super::METERS.iter().map(|meter| meter.take()).fold(Tally::default(), |a, b| Tally {
+    let counted = profile::tallies(Duration::ZERO).iter().fold(Tally::default(), |a, (_, b)| Tally {
         flops: a.flops + b.flops,
         bytes: a.bytes + b.bytes,
         ..a

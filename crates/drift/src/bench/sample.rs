@@ -1,10 +1,11 @@
 //! Sampling as DRIFT samples (temperature 0.7, top-p 0.9), to a fixed length, prefill apart from decoding.
 
-use super::{Bounds, Row, reset_meters};
+use super::{Bounds, Row};
 use crate::cli::ModelArgs;
 use crate::config::sections::Kv;
 use crate::interrupt;
 use crate::policy::Policy;
+use crate::profile;
 use anyhow::{Result, bail};
 use drift_chat::read_pairs;
 use drift_lm::{Decoding, Request, Sampling, generate};
@@ -90,7 +91,7 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
     timed(1);
     let prefill_seconds = timed(1);
     let bounds = Bounds::measure(options.model.precision.into());
-    reset_meters();
+    profile::reset();
     let seconds = timed(new);
     let breakdown = bounds.breakdown(seconds);
     let (prompt_tokens, count) = (prompts.iter().map(Vec::len).sum::<usize>(), answered.count());

@@ -1,9 +1,10 @@
 //! Steps of DPO as `drift train` does them, with the paper's recipe, on the first pairs of a file.
 
-use super::{Bounds, Row, ceiling, reset_meters};
+use super::{Bounds, Row, ceiling};
 use crate::cli::ModelArgs;
 use crate::memory::{activation_bytes, training_peak};
 use crate::policy::Policy;
+use crate::profile;
 use crate::stages::train::train_config;
 use crate::talk::{Talk, Unit};
 use crate::{config, interrupt, tokens};
@@ -106,7 +107,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
                 marks.push(Instant::now());
                 bar.inc(1);
                 if marks.len() == 1 {
-                    reset_meters();
+                    profile::reset();
                 } else if marks.len() == steps + 1 {
                     breakdown = bounds.breakdown((marks[steps] - marks[0]).as_secs_f64());
                 }

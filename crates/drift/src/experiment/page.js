@@ -102,15 +102,15 @@ function worth() {
   if (!qualities.length) return [];
   const share = (n, { pairs }) => percent(n / pairs);
   const row = ({ of, right }) => [of.model, count(of.pairs), share(of.chosen_met, of), share(of.rejected_met, of), count(of.right), count(of.wrong),
-    right ? `${percent(right[0])} (${percent(right[1])} to ${percent(right[2])})` : "\u2014"];
-  const names = ["method", "trained into", "pairs", "chosen meets all", "rejected meets all", "right", "wrong", "right of those that differ"];
+    right ? `${percent(right[0])} (${percent(right[1])} to ${percent(right[2])})` : "\u2014", fixed(of.chosen_words / of.pairs, 0), fixed(of.rejected_words / of.pairs, 0)];
+  const names = ["method", "trained into", "pairs", "chosen meets all", "rejected meets all", "right", "wrong", "right of those that differ", "words, chosen", "words, rejected"];
   const methods = [...new Set(qualities.map(({ of }) => of.method))];
   const body = (method) => {
     const all = qualities.filter(({ of }) => of.method === method).map(row);
     return h("tbody", {}, all.map((cells, index) => h("tr", {}, index === 0 && h("th", { scope: "rowgroup", rowspan: all.length }, method), cells.map((cell) => h("td", {}, cell)))));
   };
   return [
-    h("p", { class: "lead" }, "Does the chosen answer meet the requirements that the rejected one misses? Right: it does; wrong: the other way round; where both sides meet all, or neither does, a pair says nothing of them. No training sees this. Half of those that differ would be chance."),
+    h("p", { class: "lead" }, "Does the chosen answer meet the requirements that the rejected one misses? Right: it does; wrong: the other way round; where both sides meet all, or neither does, a pair says nothing of them. No training sees this. Half of those that differ would be chance. Where chosen answers are the shorter ones, DPO may learn that alone."),
     scroll("Pairs by the requirements", h("table", { class: "numbers" }, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))), methods.map(body))),
   ];
 }

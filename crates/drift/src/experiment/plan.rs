@@ -207,6 +207,8 @@ mod tests {
     /// The recipes that ship, whole and small.
     #[test]
     fn the_recipes_are_plans() {
+        let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/other-policy-simulated.toml");
+        assert!([false, true].iter().all(|small| Plan::load(&other, *small).unwrap().simulate.temperature > 1.0));
         let noise = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/noise-simulated.toml");
         let (whole, small) = (Plan::load(&noise, false).unwrap(), Plan::load(&noise, true).unwrap());
         assert!(whole.arms.iter().any(|arm| arm.flipped == 0.4) && small.experiment.seeds.len() == 1);

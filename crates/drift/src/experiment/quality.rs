@@ -4,7 +4,7 @@
 use super::figures::Run;
 use crate::files::read_jsonl;
 use anyhow::Result;
-use drift_chat::{Pair, Role, read_pairs};
+use drift_chat::{Message, Pair, Role, read_pairs};
 use drift_eval::simulated::Prompt;
 use drift_eval::statistics::{Interval, wilson};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub struct Quality {
     /// Either side meets all.
     pub chosen_met: usize,
     pub rejected_met: usize,
+    /// Of all chosen and of all rejected answers together: what DPO can learn without looking at content.
+    pub chosen_words: usize,
+    pub rejected_words: usize,
 }
 
 impl Quality {
@@ -35,11 +38,14 @@ impl Quality {
     }
 
     fn count(&mut self, request: &Prompt, pair: &Pair) {
-        let met = |side: &[drift_chat::Message]| request.missed(&side[0].content).is_empty();
+        let met = |side: &[Message]| request.missed(&side[0].content).is_empty();
+        let words = |side: &[Message]| side[0].content.split_whitespace().count();
         let (chosen, rejected) = (met(&pair.chosen), met(&pair.rejected));
         self.pairs += 1;
         self.chosen_met += usize::from(chosen);
         self.rejected_met += usize::from(rejected);
+        self.chosen_words += words(&pair.chosen);
+        self.rejected_words += words(&pair.rejected);
         self.right += usize::from(chosen && !rejected);
         self.wrong += usize::from(rejected && !chosen);
     }
@@ -99,7 +105,7 @@ pub fn qualities(root: &Path, runs: &[Run], methods: &[&str], requests: &Request
 /// Markdown, percent of the pairs.
 pub fn table(qualities: &[Quality]) -> String {
     let mut text = String::from(
-        "| method | trained into | pairs | chosen meets, % | rejected meets, % | right | wrong | right of those that differ, % (95 %) |\n|---|---|---|---|---|---|---|---|\n",
+        "| method | trained into | pairs | chosen meets, % | rejected meets, % | right | wrong | right of those that differ, % (95 %) | words: chosen | rejected |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for quality in qualities {
         let share = |n: usize| 100.0 * n as f64 / quality.pairs as f64;
@@ -107,14 +113,16 @@ pub fn table(qualities: &[Quality]) -> String {
             format!("{:.0} ({:.0} to {:.0})", 100.0 * share, 100.0 * low, 100.0 * high)
         });
         text += &format!(
-            "| {} | {} | {} | {:.0} | {:.0} | {} | {} | {right} |\n",
+            "| {} | {} | {} | {:.0} | {:.0} | {} | {} | {right} | {:.0} | {:.0} |\n",
             quality.method,
             quality.model,
             quality.pairs,
             share(quality.chosen_met),
             share(quality.rejected_met),
             quality.right,
-            quality.wrong
+            quality.wrong,
+            quality.chosen_words as f64 / quality.pairs as f64,
+            quality.rejected_words as f64 / quality.pairs as f64
         );
     }
     text
@@ -175,6 +183,8 @@ mod tests {
             wrong: 1,
             chosen_met: 2,
             rejected_met: 1,
+            chosen_words: 2 + 2 + 3 + 1,
+            rejected_words: 2 + 1 + 1 + 1,
         };
         assert_eq!(found, [expected]);
         assert!(table(&found).contains("| drift | iter-1 | 4 | 50 | 25 | 2 | 1 | 67 ("), "{}", table(&found));

@@ -201,6 +201,7 @@ mod tests {
             lengths: None,
             metrics: None,
             theory: None,
+            profile: None,
             eval: Some(Eval::read(&eval)),
             chosen_shift: None,
             rejected_shift: None,

@@ -9,6 +9,7 @@ use super::headline::headline;
 use super::numbers::{Eval, Lengths, Metrics, Satisfaction};
 use super::read::{Folder, setting, string};
 use crate::method::{Name, Prompts, Side};
+use crate::profile::Profile;
 use crate::stages::theory::Theory;
 
 #[derive(Debug, Serialize)]
@@ -114,6 +115,8 @@ pub struct Stage {
     pub metrics: Option<Metrics>,
     pub eval: Option<Eval>,
     pub theory: Option<Theory>,
+    /// Of the training.
+    pub profile: Option<Profile>,
     /// Of the held-out pairs, against the base model.
     pub held_out_shifts: Shifts,
     /// How far the log-probs of training answers lie from the reference's at the end, in nats.
@@ -318,6 +321,9 @@ impl Stage {
                 }
                 theory
             }),
+            profile: folder
+                .json(&format!("{root}/train/profile.json"))
+                .and_then(|profile| serde_json::from_value(profile).ok()),
             held_out_shifts: answers.read_verdicts(folder, label, &format!("{root}/evaluate/pairs.jsonl")),
             metrics,
         }

@@ -182,6 +182,19 @@ function training() {
   ];
 }
 
+/** Time of each training by operation of the engine. */
+function profiles() {
+  const measured = stages.filter(({ profile }) => profile?.seconds > 0);
+  if (!measured.length) return [];
+  const row = (whole) => ({ name, seconds, flops }) =>
+    h("div", { class: "flow" },
+      h("div", { class: "flowname" }, name),
+      h("div", { class: "flowcount" }, h("b", {}, percent(seconds / whole)), ` ${fixed(seconds, 1)} s`, flops > 0 && ` \u00b7 ${fixed(flops / seconds / 1e9, 0)} GFLOP/s`),
+      h("div", { class: "track" }, h("div", { class: "bar", style: `width:${(100 * Math.min(1, seconds / whole)).toFixed(2)}%` })));
+  return [h("details", {}, h("summary", {}, "Where the time of training went"),
+    measured.map(({ label, profile }) => [h("h3", { class: "method" }, `${label}: ${fixed(profile.seconds, 1)} s`), profile.operations.map(row(profile.seconds))]))];
+}
+
 function settingsTables() {
   const facts = report.provenance.length
     ? h("div", { class: "scroll", tabindex: 0 }, h("table", { class: "facts" }, h("tbody", {}, report.provenance.map(([key, value]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, h("code", {}, value)))))))
@@ -203,7 +216,7 @@ put("progress", [progress()]);
 put("notes", notes());
 put("funnel", funnel());
 put("iterations", iterations());
-put("training", training());
+put("training", [...training(), ...profiles()]);
 put("theory", theory());
 put("cases", caseReader(report.cases));
 put("settings", settingsTables());

@@ -1,10 +1,12 @@
 //! Pairs or single answers in, checkpoint out: trained from the policy it is given, which is the reference too.
 
 use crate::config::sections::{self, Loss, Method, Precision};
+use crate::files::write_json;
 use crate::interrupt;
 use crate::memory::activation_bytes;
 use crate::method;
 use crate::policy::Policy;
+use crate::profile;
 use crate::run_folder::{Manifest, Stage};
 use crate::talk::{Talk, Unit};
 use crate::tensorboard::write_events;
@@ -21,6 +23,9 @@ use serde_json::{Value, json};
 
 /// The folder of the trained model within the stage's.
 pub const CHECKPOINT: &str = "checkpoint";
+
+/// Where the time went, [`profile::Profile`].
+pub const PROFILE: &str = "profile.json";
 
 /// Names of the inputs that a model learns from.
 pub const MATERIAL: [&str; 3] = ["pairs", "previous_pairs", "answers"];
@@ -115,11 +120,13 @@ pub fn run(stage: &Stage, mut policy: Policy, material: &Material, how: &Setting
         }
         interrupt::flow()
     };
+    let running = profile::Running::start();
     let report = drift_train::train(&mut policy.model, kept, &job, &mut observe)?;
     bar.finish_and_clear();
     if report.outcome == Outcome::Stopped {
         return Err(interrupt::Interrupted.into());
     }
+    write_json(&stage.path(PROFILE), &running.finish())?;
     policy.save(&stage.path(CHECKPOINT))?;
     write_events(&stage.path("metrics.jsonl"), &stage.dir, wall_time())?;
     let manifest = stage.finish(counts, &[CHECKPOINT, "metrics.jsonl"])?;

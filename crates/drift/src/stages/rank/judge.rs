@@ -24,16 +24,12 @@ pub fn open(method: &Method, settings: &JudgeSettings) -> Result<Option<Judge>> 
 /// Scores in the order of `answers`, and how many have none: they are ties.
 pub fn scores(job: &Job, judge: &Judge, answers: &[&[Candidate]], talk: &Talk) -> Result<(Vec<Scores>, usize)> {
     let prompts: HashMap<&str, &[Message]> = job.tasks.iter().map(|task| (task.id, task.prompt)).collect();
-    let mut shown = Vec::with_capacity(answers.len());
+    let mut texts = Vec::with_capacity(2 * answers.len());
     for both in answers {
         let [a, b] = both else { bail!("candidates: {} answers to one prompt, expected 2", both.len()) };
         let prompt = prompts.get(a.case.as_str()).context("candidates: an unknown case, expected the run's own")?;
-        shown.push((instruction(prompt), &a.text, &b.text));
+        texts.extend([(instruction(prompt), &a.text, &b.text), (instruction(prompt), &b.text, &a.text)]);
     }
-    let both_orders = |(instruction, a, b): &'_ (String, &'_ String, &'_ String)| {
-        [(a, b), (b, a)].map(|(first, second)| (instruction.clone(), first.to_string(), second.to_string()))
-    };
-    let texts: Vec<(String, String, String)> = shown.iter().flat_map(both_orders).collect();
     let questions: Vec<Answers> =
         texts.iter().map(|(instruction, first, second)| Answers { instruction, first, second }).collect();
     let verdicts = verdicts(judge, &questions, talk)?;
