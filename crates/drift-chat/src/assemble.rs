@@ -165,10 +165,18 @@ impl Assembler {
         }
         // one that goes on is the same chat; an empty one has no turn to be named
         if is_given && repeated == 0 && !messages.is_empty() {
-            let times = self.ids.times(&id);
+            let mut times = self.ids.times(&id);
             if times > 1 {
-                id = format!("{id}{AGAIN}{times}");
                 report.same_id += 1;
+                // the log may have such an id of its own
+                let free = loop {
+                    let next = format!("{id}{AGAIN}{times}");
+                    if self.ids.times(&next) == 1 {
+                        break next;
+                    }
+                    times += 1;
+                };
+                id = free;
             }
         }
         report.chats += 1;

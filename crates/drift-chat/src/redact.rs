@@ -246,6 +246,12 @@ impl Redaction {
         self.redactor.is_hit(text)
     }
 
+    /// A text outside of chats, such as a user's name.
+    pub fn apply_to(&mut self, text: &mut String) {
+        let hits = self.redactor.find_in(text);
+        self.pseudonyms.replace_in(text, &hits, &mut self.counts);
+    }
+
     /// Texts and ids. Searches on all threads and numbers in order.
     pub fn apply(&mut self, chats: &mut [Chat]) {
         let find = |chat: &Chat| (self.redactor.find(chat), self.redactor.find_in(&chat.id));

@@ -249,6 +249,27 @@ fn tables() {
 }
 
 #[test]
+fn every_chat_has_an_id_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.jsonl");
+    let chat = |id: &str, text: &str| {
+        format!("{{\"id\":\"{id}\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}\n")
+    };
+    let log = [chat("X", "a"), chat("X#again-2", "b"), chat("X", "c"), chat("X", "d")].concat();
+    std::fs::write(&path, log).unwrap();
+    let mut ids = Vec::new();
+    let mut on_chat = |chat: drift_chat::Chat| {
+        ids.push(chat.id);
+        std::ops::ControlFlow::Continue(())
+    };
+    let report = LogReader::default().chats(&[&path], &mut on_chat, &mut |_, _| ()).unwrap();
+    assert_eq!((ids.len(), report.same_id), (4, 2));
+    let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(distinct.len(), 4, "{ids:?}");
+    assert!(ids.iter().all(|id| drift_chat::conversation_of(id) == "X"), "{ids:?}");
+}
+
+#[test]
 fn parquet() {
     let (lines, report) = told_and_forced("wildchat.parquet", Format::WildChat);
     assert_eq!(lines, ["h1 by u1: u q | a ", "h2: ", "h3 by u2: u né | a a"]);

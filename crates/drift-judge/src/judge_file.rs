@@ -97,6 +97,7 @@ impl JudgeFile {
     pub fn load(path: &Path) -> Result<JudgeFile, JudgeError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| JudgeError::file(path, format!("cannot read ({error})"), HINT))?;
+        let text = text.replace("\r\n", "\n");
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("txt") => JudgeFile::of_official(official::alpaca_eval(&text), &text, path),
             Some("md") => JudgeFile::of_official(official::wildbench(&text), &text, path),

@@ -59,7 +59,7 @@ pub(crate) fn wildbench(text: &str) -> Result<Raw, &'static str> {
 
 /// Everything stays as it is but the names.
 fn jinja(text: &str, names: &[(String, &str)]) -> String {
-    let mut text = text.to_string();
+    let mut text = text.replace("{%", "{% endraw %}{{ '{%' }}{% raw %}");
     for (theirs, ours) in names {
         text = text.replace(theirs, &format!("{{% endraw %}}{{{{ {ours} }}}}{{% raw %}}"));
     }
@@ -80,13 +80,13 @@ mod tests {
 
     #[test]
     fn a_chatml_prompt_is_a_judge_of_preferences() {
-        let text = "<|im_start|>system\nRank them.\n<|im_end|>\n<|im_start|>user\nBraces stay: {\"m\": {{x}}}\n\
+        let text = "<|im_start|>system\nRank them.\n<|im_end|>\n<|im_start|>user\nBraces stay: {\"m\": {{x}}} {% endraw %}\n\
                     {instruction}|{output_1}|{output_2}\n<|im_end|>\n";
-        let judge = written("clf.txt", text).unwrap();
+        let judge = written("clf.txt", &text.replace('\n', "\r\n")).unwrap();
         let texts = [("instruction", "I {output_1}"), ("output_1", "A"), ("output_2", "B {{ 7 }}")];
         let request = judge.first("gpt", &texts).unwrap();
         let said: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
-        assert_eq!(said, ["Rank them.", "Braces stay: {\"m\": {{x}}}\nI {output_1}|A|B {{ 7 }}"]);
+        assert_eq!(said, ["Rank them.", "Braces stay: {\"m\": {{x}}} {% endraw %}\nI {output_1}|A|B {{ 7 }}"]);
         assert_eq!((request.max_tokens, request.top_logprobs), (1, Some(5)));
         assert!(written("clf.txt", "{instruction}").err().unwrap().contains("no ChatML"));
         let part = "<|im_start|>user\n{instruction}{output_1}<|im_end|>";

@@ -28,10 +28,10 @@ impl Question for Answers<'_> {
         vec![("instruction", self.instruction), ("output_1", self.first), ("output_2", self.second)]
     }
 
-    /// Without log-probs, which some endpoints do not give, the name itself is a sure verdict.
+    /// Without log-probs of alternatives, which some endpoints do not give, the name itself is a sure verdict.
     fn read(&self, reply: &Reply) -> Result<Preference, Complaint> {
         let said = reply.content.trim();
-        let (m, big_m) = match reply.logprobs.first() {
+        let (m, big_m) = match reply.logprobs.first().filter(|first| !first.top.is_empty()) {
             Some(first) => {
                 let of = |name: &str| {
                     let at = first.top.iter().find(|token| token.token == name)?;
@@ -75,6 +75,9 @@ mod tests {
     #[test]
     fn without_log_probs_the_name_alone_counts() {
         assert_eq!(ANSWERS.read(&reply(" M\n", &[])), Ok(Preference { m: None, big_m: Some(0.0) }));
+        let alone = TokenLogprob { token: "m".into(), logprob: -0.1, top: Vec::new() };
+        let without_others = Reply { logprobs: vec![alone], ..reply("m", &[]) };
+        assert_eq!(ANSWERS.read(&without_others), Ok(Preference { m: Some(0.0), big_m: None }));
         assert_eq!(ANSWERS.read(&reply("m", &[])), Ok(Preference { m: Some(0.0), big_m: None }));
         assert_eq!(ANSWERS.read(&reply("Model m", &[])), Err(Complaint::Name));
         assert_eq!(ANSWERS.read(&reply("", &[])), Err(Complaint::Empty));

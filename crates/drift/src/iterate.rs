@@ -391,7 +391,7 @@ impl Run<'_> {
         let files: Vec<(&str, String)> =
             files.map(|word| Ok((word.as_str(), hash_file(Path::new(word))?))).collect::<Result<_>>()?;
         let mut inputs = vec![("candidates", &*candidates.hash), ("cases", &*found.cases_hash)];
-        let judge = rank::open_judge(method, &config.judge)?;
+        let judge = rank::open_judge(method, &config.judge, self.folder.root())?;
         let mut stage_config = json!({ "rank": method.rank });
         match method.rank {
             Rank::Guided => {}

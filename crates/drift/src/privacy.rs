@@ -93,7 +93,9 @@ impl Privacy {
 
     /// The chat itself, or whoever wrote it.
     pub fn is_forgotten(&self, chat: &Chat) -> bool {
+        // by its id, or by what stands for it in the run's files
         self.is_listed(Who::Conversation(&chat.id))
+            || !self.forgotten.is_empty() && self.is_listed(Who::Conversation(&self.pseudonym(&chat.id)))
             || chat.user.as_ref().is_some_and(|user| self.is_listed(Who::User(user)))
     }
 

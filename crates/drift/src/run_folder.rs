@@ -11,6 +11,9 @@ use std::fs::TryLockError;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+/// Marks the folder of a stage that was begun and not finished.
+const UNFINISHED: &str = ".unfinished";
+
 /// What went into a stage and what came of it. `in` = `out` + the sum of `dropped`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -71,9 +74,6 @@ pub fn run_root(stage: &Path) -> PathBuf {
     around.unwrap_or(stage).to_path_buf()
 }
 
-/// Stays behind: it marks a folder of ours.
-const LOCK: &str = ".lock";
-
 /// A run folder that this process alone works in.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -85,7 +85,7 @@ pub struct RunFolder {
 impl RunFolder {
     pub fn open(root: &Path) -> Result<RunFolder> {
         fs_err::create_dir_all(root)?;
-        let path = root.join(LOCK);
+        let path = root.join(".lock");
         let mut lock = fs_err::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
         match lock.file().try_lock() {
             Ok(()) => {}
@@ -104,11 +104,6 @@ impl RunFolder {
         lock.file().set_len(0)?;
         writeln!(lock, "{}", std::process::id())?;
         Ok(RunFolder { root: root.to_path_buf(), _lock: lock })
-    }
-
-    /// Whether `drift` has worked in this folder, be it for a moment.
-    pub fn is_one(root: &Path) -> bool {
-        root.join(LOCK).exists()
     }
 
     pub fn root(&self) -> &Path {
@@ -163,7 +158,7 @@ impl Stage {
                 fs_err::remove_file(&path)?;
             }
         }
-        let marker = self.path(".unfinished");
+        let marker = self.path(UNFINISHED);
         let key = self.key();
         if fs_err::read_to_string(&marker).is_ok_and(|found| found == key) {
             return Ok(());
@@ -175,6 +170,11 @@ impl Stage {
             }
         }
         files::write(&marker, |out| out.write_all(key.as_bytes()))
+    }
+
+    /// Whether a stage has worked in this folder: it is finished, or was begun.
+    pub fn was_in(dir: &Path) -> bool {
+        dir.join(UNFINISHED).exists() || files::read_json::<Manifest>(&dir.join("manifest.json")).is_ok()
     }
 
     /// The manifest, if the stage is finished with this config and these inputs and its files are as
@@ -206,7 +206,7 @@ impl Stage {
             counts,
         };
         files::write_json(&self.path("manifest.json"), &manifest)?;
-        fs_err::remove_file(self.path(".unfinished"))?;
+        fs_err::remove_file(self.path(UNFINISHED))?;
         Ok(manifest)
     }
 }

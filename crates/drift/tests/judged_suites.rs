@@ -158,3 +158,26 @@ fn what_is_missing_is_said_in_a_line() {
     let error = run(&[&of[..], &["--out", "o", "--outputs", "ours.json", "--config", "judge.toml"]].concat());
     assert!(error.contains("ours.json: no answer to an instruction"), "{error}");
 }
+
+#[test]
+fn inputs_are_kept_and_answers_to_one_instruction_go_in_order() {
+    let world = World::new();
+    let rows = |name: &str| {
+        let row = |i: usize| json!({ "instruction": "Again.", "output": format!("{name} {i}"), "generator": name });
+        std::fs::write(world.path(&format!("{name}.json")), json!((0..3).map(row).collect::<Vec<_>>()).to_string())
+            .unwrap();
+    };
+    rows("base");
+    rows("ours");
+    let endpoint = Endpoint::start(|_, _| Act::Reply(200, prefers_big_m()));
+    std::fs::write(world.path("judge.toml"), endpoint.config("")).unwrap();
+    let args = ["evaluate", "run", "--suite", "alpaca-eval", "--config", "judge.toml", "--outputs", "ours.json"];
+    world.ok(&[&args[..], &["--reference", "base.json", "--out", "out"]].concat());
+    for (i, row) in read(&world, "out/annotations.json").as_array().unwrap().iter().enumerate() {
+        assert_eq!((&row["output_1"], &row["output_2"]), (&json!(format!("base {i}")), &json!(format!("ours {i}"))));
+    }
+    let before = std::fs::read(world.path("out/annotations.json")).unwrap();
+    let error = world.error(&[&args[..], &["--reference", "out/annotations.json", "--out", "out"]].concat());
+    assert!(error.contains("out/annotations.json: is read by this command"), "{error}");
+    assert_eq!(std::fs::read(world.path("out/annotations.json")).unwrap(), before);
+}

@@ -138,7 +138,7 @@ fn who_opted_out_is_left_out_and_a_user_is_forgotten_whole() {
     assert_eq!(rows(&found.join("users.jsonl")).len(), 1);
     let talk = world.drift().args(["detect", "table.csv", "--out", "found"]).output().unwrap();
     assert!(String::from_utf8_lossy(&talk.stderr).contains("(as before)"));
-    std::fs::remove_file(found.join("manifest.json")).unwrap();
+    std::fs::rename(found.join("manifest.json"), found.join(".unfinished")).unwrap();
     world.ok(&["detect", "table.csv", "--out", "found"]);
     assert_eq!(conversations(), ["d"]);
     assert_eq!(manifest(&found).counts.dropped["record_forgotten"], 2);
@@ -172,8 +172,19 @@ fn an_address_as_an_id_is_kept_nowhere_and_can_still_be_forgotten() {
     assert_eq!(keys[1..], [json!("plain:2"), json!("plain#again-2:2")]);
     // the same in every detection of this folder
     std::fs::remove_file(found.join("manifest.json")).unwrap();
+    std::fs::write(found.join(".unfinished"), "").unwrap();
     world.ok(&["detect", "log.jsonl", "--out", "found"]);
     assert_eq!(ids(), first);
+
+    // by what the files and the review page show of it
+    let copy = world.path("copy");
+    world.ok(&["detect", "log.jsonl", "--out", "copy"]);
+    let shown = rows(&copy.join("cases.jsonl"))[0]["conversation"].as_str().unwrap().to_string();
+    world.ok(&["forget", "copy", "--conversation", &shown]);
+    std::fs::remove_file(copy.join("manifest.json")).unwrap();
+    std::fs::write(copy.join(".unfinished"), "").unwrap();
+    world.ok(&["detect", "log.jsonl", "--out", "copy"]);
+    assert_eq!(manifest(&copy).counts.dropped["record_forgotten"], 1);
 
     world.ok(&["forget", "found", "--conversation", "ann@mail.example.org"]);
     assert_eq!(ids(), ["plain", "plain"]);
@@ -183,4 +194,25 @@ fn an_address_as_an_id_is_kept_nowhere_and_can_still_be_forgotten() {
     world.ok(&["convert", "log.jsonl", "--to", "sharegpt", "--out", "shared.jsonl"]);
     let shared = std::fs::read_to_string(world.path("shared.jsonl")).unwrap();
     assert!(shared.contains("\"<EMAIL_1>\"") && !shared.contains("ann@"), "{shared}");
+}
+
+#[test]
+fn two_users_of_one_id_are_both_known_and_a_table_keeps_no_address() {
+    let world = World::new();
+    let mut table = "conversation_id,role,content,user\n".to_string();
+    for (n, user) in [(3, "ann"), (4, "bob@mail.example.org")] {
+        table += &format!(
+            "7,user,What is {n} times 7?,{user}\n7,assistant,It is {n}.,{user}\n7,user,\"No, that is wrong.\",{user}\n"
+        );
+        table += &format!("between-{n},user,hello,{user}\n");
+    }
+    std::fs::write(world.path("table.csv"), table).unwrap();
+    world.ok(&["detect", "table.csv", "--out", "found"]);
+    assert_eq!(rows(&world.path("found/cases.jsonl")).len(), 2);
+    // what cannot be told apart goes whole
+    world.ok(&["forget", "found", "--user", "ann"]);
+    assert_eq!(holding(&world.path("found"), "What is 3 times 7?"), Vec::<PathBuf>::new());
+    world.ok(&["convert", "table.csv", "--to", "parquet", "--out", "table.parquet"]);
+    let bytes = std::fs::read(world.path("table.parquet")).unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("bob@"));
 }

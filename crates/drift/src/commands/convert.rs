@@ -118,7 +118,12 @@ fn redact(redaction: &mut Redaction, batch: &mut [Entry]) {
     redaction.apply(&mut chats);
     for ((entry, mut redacted), [prompt, chosen]) in batch.iter_mut().zip(chats).zip(lengths) {
         match entry {
-            Entry::Chat(chat) => *chat = redacted,
+            Entry::Chat(chat) => {
+                if let Some(user) = &mut redacted.user {
+                    redaction.apply_to(user);
+                }
+                *chat = redacted;
+            }
             Entry::Pair(pair) => {
                 pair.rejected = redacted.messages.split_off(prompt + chosen);
                 pair.chosen = redacted.messages.split_off(prompt);

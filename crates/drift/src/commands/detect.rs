@@ -11,6 +11,7 @@ use crate::config::sections::Precision;
 use crate::detectors::{Choice, Tier};
 use crate::files::hash_path;
 use crate::policy::chat_format;
+use crate::privacy;
 use crate::run_folder::run_root;
 use crate::stages::detect;
 use crate::talk::Talk;
@@ -161,7 +162,8 @@ pub fn find(options: &Options, talk: &Talk) -> Result<PathBuf> {
         inputs.push(("model", hash_path(&model)?));
     }
     let format = config.model.as_deref().map(chat_format).transpose()?;
-    alone(out, "detect", &detect::OUTPUTS, stage_config, &inputs, talk, |stage| {
+    let outputs = [&detect::OUTPUTS[..], &[privacy::USERS]].concat();
+    alone(out, "detect", &outputs, stage_config, &inputs, talk, |stage| {
         let (settings, format) = (&config.detect, format.as_ref());
         let job = detect::Job { source: &source, settings, detector, seed: config.seed, format, root: &root };
         detect::run(stage, &job, talk)

@@ -181,7 +181,7 @@ pub fn alone(
 
 /// A folder that no stage has worked in may hold anything but files of the same names.
 fn must_be_ours(out: &Path, outputs: &[&str]) -> Result<()> {
-    if RunFolder::is_one(out) {
+    if Stage::was_in(out) {
         return Ok(());
     }
     match outputs.iter().chain(&["manifest.json"]).map(|name| out.join(name)).find(|path| path.exists()) {

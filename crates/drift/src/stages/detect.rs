@@ -23,7 +23,7 @@ use drift_text::{ChatFormat, CompletionMode};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -90,7 +90,7 @@ struct Found {
     redacted: BTreeMap<String, u64>,
     read: Option<ReadReport>,
     /// By conversation, for those chats whose log names the user: a hash of the user, and the user's side.
-    users: BTreeMap<String, String>,
+    users: BTreeSet<(String, String)>,
     by_user: HashMap<String, Split>,
 }
 
@@ -231,7 +231,7 @@ impl Job<'_> {
                     let conversation = conversation_of(&chat.id).to_string();
                     let side = split_of(&format!("user {user}"), self.seed, self.settings.held_out);
                     found.by_user.insert(conversation.clone(), side);
-                    found.users.insert(conversation, privacy.hash(Who::User(user)));
+                    found.users.insert((conversation, privacy.hash(Who::User(user))));
                 }
                 // said in an earlier branch, and labelled there
                 labels.retain(|label| label.turn >= chat.repeated);

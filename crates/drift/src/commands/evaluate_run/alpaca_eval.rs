@@ -14,7 +14,7 @@ use drift_eval::alpaca_eval::{
 };
 use drift_judge::{Answers, Preference};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 const EQUAL: f64 = 1.5;
 
@@ -24,8 +24,16 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     if options.suite.prompts.is_some() {
         bail!("--prompts: belongs to ifbench and wildbench; hint: the instructions are those of --reference");
     }
+    bench.keeps_inputs(&["model_outputs.json", "annotations.json", "judge.jsonl"])?;
     let mut baseline = read_model_outputs(path)?;
     baseline.truncate(bench.n());
+    if let Some(row) = baseline.iter().position(|row| row.generator != baseline[0].generator) {
+        bail!(
+            "{}: row {} is of another generator, expected one baseline; hint: split the file",
+            path.display(),
+            row + 1
+        );
+    }
     if baseline.is_empty() {
         bail!("{}: no answers, expected the baseline's; hint: is this the right file?", path.display());
     }
@@ -55,19 +63,20 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
 /// The model's answers in the order of the baseline's.
 fn outputs(bench: &Bench, baseline: &[ModelOutput]) -> Result<Vec<ModelOutput>> {
     if let Some(path) = bench.outputs() {
-        let mut known: HashMap<String, ModelOutput> = HashMap::new();
+        // an instruction that comes again has its answers in the order of the file
+        let mut known: HashMap<String, VecDeque<ModelOutput>> = HashMap::new();
         for output in read_model_outputs(path)? {
-            known.entry(output.instruction.clone()).or_insert(output);
+            known.entry(output.instruction.clone()).or_default().push_back(output);
         }
-        let of = |base: &ModelOutput| {
-            known.get(&base.instruction).cloned().with_context(|| {
+        let mut of = |base: &ModelOutput| {
+            known.get_mut(&base.instruction).and_then(VecDeque::pop_front).with_context(|| {
                 format!(
                     "{}: no answer to an instruction of the baseline, expected one to each; hint: --n takes the first ones",
                     path.display()
                 )
             })
         };
-        return baseline.iter().map(of).collect();
+        return baseline.iter().map(&mut of).collect();
     }
     let chat = |base: &ModelOutput| vec![Message { role: Role::User, content: base.instruction.clone() }];
     let (generator, answers) = bench.answers(baseline.iter().map(chat).collect())?;

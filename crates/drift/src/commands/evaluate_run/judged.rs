@@ -2,6 +2,7 @@
 
 use super::Options;
 use crate::cli::Settings;
+use crate::files::is_none_of;
 use crate::policy::Policy;
 use crate::run_folder::RunFolder;
 use crate::simulated::asking::{Kept, Question as Asking, ask};
@@ -98,6 +99,15 @@ impl<'a> Bench<'a> {
     /// Answers that are there, if such were given.
     pub fn outputs(&self) -> Option<&'a Path> {
         self.options.judged.outputs.as_deref()
+    }
+
+    /// # Errors
+    /// A file that is to be written is one that was given.
+    pub fn keeps_inputs(&self, written: &[&str]) -> Result<()> {
+        let Options { suite, judged, .. } = self.options;
+        let read: Vec<PathBuf> =
+            [&judged.reference, &judged.outputs, &suite.prompts].into_iter().flatten().cloned().collect();
+        written.iter().try_for_each(|name| is_none_of(&self.path(name), &read))
     }
 
     /// The model's name and its answers to the chats; `None` where a chat does not fit its context.

@@ -13,6 +13,9 @@ use drift_judge::Answer;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
+/// Bytes of a model's name that a file may be named after.
+const LONGEST_NAME: usize = 200;
+
 /// An answer as the official result files have it.
 #[derive(Deserialize, Serialize)]
 struct Output {
@@ -45,8 +48,21 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     if prompts.is_empty() {
         bail!("{}: no tasks, expected some; hint: is this the right file?", path.display());
     }
+    // Before anything is paid for: tags that nobody knows, a judge that cannot be asked.
+    let tasks = prompts.iter().all(Prompt::is_tagged).then(|| Tasks::read(path)).transpose()?;
+    bench.keeps_inputs(&["outputs.json", "judge.jsonl"])?;
     let judge = bench.judge::<Answer>()?;
     let outputs = outputs(&bench, &prompts)?;
+    let model = outputs.first().map_or("", |output| &output.generator);
+    let name = if model.is_empty() { "model" } else { model };
+    let name: String = name.chars().map(|c| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' }).collect();
+    if name.len() > LONGEST_NAME || name == "outputs" {
+        bail!(
+            "generator {name:?}: no name for a file, expected up to {LONGEST_NAME} bytes and not \"outputs\"; hint: --name"
+        );
+    }
+    let file = bench.path(&format!("{name}.json"));
+    bench.keeps_inputs(&[&format!("{name}.json")])?;
     let shown: Vec<[String; 4]> = prompts
         .iter()
         .zip(&outputs)
@@ -71,12 +87,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         let (session_id, model_output, generator) = (&output.session_id[..], &output.output[..], &output.generator[..]);
         rows.push(Scored { session_id, score, model_output, generator, judge: &id });
     }
-    let model = outputs.first().map_or("", |output| &output.generator);
-    let name = if model.is_empty() { "model" } else { model };
-    let file = bench.path(&format!("{}.json", name.replace(['/', '\\'], "_")));
     write_json(&file, &rows)?;
     talk.step("wildbench", file.display());
-    let tasks = prompts.iter().all(Prompt::is_tagged).then(|| Tasks::read(path)).transpose()?;
     let figures = [Figures::Score(score(&file, &read_scores(&file)?, tasks.as_ref())?)];
     let out = &mut std::io::stdout().lock();
     if options.json { lines(out, &figures) } else { wildbench_table(out, &figures) }.context("stdout")
@@ -93,7 +105,13 @@ fn outputs(bench: &Bench, prompts: &[Prompt]) -> Result<Vec<Output>> {
                 path.display()
             )
         })?;
-        let mut known: HashMap<String, Output> = rows.into_iter().map(|row| (row.session_id.clone(), row)).collect();
+        let mut known: HashMap<String, Output> = HashMap::new();
+        for row in rows {
+            let id = row.session_id.clone();
+            if known.insert(id.clone(), row).is_some() {
+                bail!("{}: two answers to task {id}, expected one; hint: a file holds one model", path.display());
+            }
+        }
         let of = |prompt: &Prompt| {
             known.remove(&prompt.id).with_context(|| {
                 format!(

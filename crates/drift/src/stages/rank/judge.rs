@@ -11,13 +11,16 @@ use drift_chat::{Message, Role};
 use drift_eval::alpaca_eval::{Order, TokenLogProbs};
 use drift_judge::{Answers, Judge, JudgeSettings, Parser, Preference};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// The judge of rank `judge`: the endpoint is that of `[judge]`, whose own file is for user turns.
-pub fn open(method: &Method, settings: &JudgeSettings) -> Result<Option<Judge>> {
+/// Its replies are kept in the run folder where the settings name no place, so that none is paid for twice.
+pub fn open(method: &Method, settings: &JudgeSettings, root: &Path) -> Result<Option<Judge>> {
     if method.rank != Rank::Judge {
         return Ok(None);
     }
-    let settings = JudgeSettings { file: method.judge_file.clone(), ..settings.clone() };
+    let cache = settings.cache.clone().unwrap_or_else(|| root.join("judge.jsonl"));
+    let settings = JudgeSettings { file: method.judge_file.clone(), cache: Some(cache), ..settings.clone() };
     Ok(Some(Judge::new(&settings, Parser::Preference)?))
 }
 
