@@ -22,8 +22,9 @@ pub(crate) fn pause(
 /// A `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3). `None` if it is neither.
 pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // what no number holds is longer than anybody waits
+        return Some(Duration::from_secs(value.parse().unwrap_or(u32::MAX).into()));
     }
     let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
     let at = Duration::from_secs(u64::try_from(date.as_second()).ok()?);
@@ -58,7 +59,8 @@ mod tests {
         assert_eq!(seconds(" 120 "), Some(120));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(30));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
-        for odd in ["", "soon", "-1", "1.5", "99999999999999999999", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+        assert_eq!(seconds("99999999999999999999"), Some(u32::MAX.into()));
+        for odd in ["", "soon", "-1", "1.5", "Sun, 99 Nov 1994 08:49:37 GMT"] {
             assert_eq!(seconds(odd), None, "{odd}");
         }
     }

@@ -10,7 +10,7 @@
 use crate::isa::Isa;
 use crate::kept::Kept;
 use crate::operand::PANEL;
-use crate::tile::{Tile, by_rows};
+use crate::tile::{Tile, by_rows, load, store};
 
 /// Values of k that have one unit.
 pub(crate) const BLOCK: usize = 64;
@@ -76,14 +76,7 @@ pub(crate) unsafe fn rows(isa: Isa, tile: Tile<u8>, rows: usize) {
 /// SAFETY: of this and the other kernels: as [`rows`].
 #[inline(always)]
 unsafe fn portable<const R: usize>(t: Tile<u8>) {
-    let mut acc = [[0.0f32; PANEL]; R];
-    if t.accumulate {
-        for r in 0..R {
-            for j in 0..PANEL {
-                acc[r][j] = *t.c.add(r * t.ldc + j);
-            }
-        }
-    }
+    let mut acc = load::<R, _, _>(&t);
     for block in 0..t.k / BLOCK {
         let panel = std::slice::from_raw_parts(t.b.add(block * PANEL_BLOCK), PANEL_BLOCK);
         let (units, bytes) = panel.split_at(4 * PANEL);
@@ -106,11 +99,7 @@ unsafe fn portable<const R: usize>(t: Tile<u8>) {
             }
         }
     }
-    for r in 0..R {
-        for j in 0..PANEL {
-            *t.c.add(r * t.ldc + j) = acc[r][j];
-        }
-    }
+    store::<R, _, _>(&t, &acc);
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -8,7 +8,7 @@ use crate::elementwise;
 use crate::isa::{Isa, vectorized};
 use crate::narrow::bf16;
 use crate::operand::PANEL;
-use crate::tile::{Tile, by_rows, f32_rows, fma};
+use crate::tile::{Tile, by_rows, f32_rows, fma, load, store};
 
 /// How a decoder keeps keys and values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,14 +179,7 @@ unsafe fn widened(isa: Isa, tile: Tile<f32, impl Narrow>, rows: usize) {
 }
 
 unsafe fn portable<const R: usize>(t: Tile<f32, impl Narrow>) {
-    let mut acc = [[0.0f32; PANEL]; R];
-    if t.accumulate {
-        for r in 0..R {
-            for j in 0..PANEL {
-                acc[r][j] = *t.c.add(r * t.ldc + j);
-            }
-        }
-    }
+    let mut acc = load::<R, _, _>(&t);
     for l in 0..t.k {
         let mut b = [0.0f32; PANEL];
         for j in 0..PANEL {
@@ -199,11 +192,7 @@ unsafe fn portable<const R: usize>(t: Tile<f32, impl Narrow>) {
             }
         }
     }
-    for r in 0..R {
-        for j in 0..PANEL {
-            *t.c.add(r * t.ldc + j) = acc[r][j];
-        }
-    }
+    store::<R, _, _>(&t, &acc);
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -165,7 +165,11 @@ pub(crate) fn fma(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
 }
 
-unsafe fn f32_portable<const R: usize>(t: Tile<f32>) {
+/// What the sums of a group of rows begin with.
+///
+/// SAFETY: C is there, as for `f32_rows`.
+#[inline(always)]
+pub(crate) unsafe fn load<const R: usize, A, B>(t: &Tile<A, B>) -> [[f32; PANEL]; R] {
     let mut acc = [[0.0f32; PANEL]; R];
     if t.accumulate {
         for r in 0..R {
@@ -174,6 +178,21 @@ unsafe fn f32_portable<const R: usize>(t: Tile<f32>) {
             }
         }
     }
+    acc
+}
+
+/// SAFETY: as for `load`.
+#[inline(always)]
+pub(crate) unsafe fn store<const R: usize, A, B>(t: &Tile<A, B>, acc: &[[f32; PANEL]; R]) {
+    for r in 0..R {
+        for j in 0..PANEL {
+            *t.c.add(r * t.ldc + j) = acc[r][j];
+        }
+    }
+}
+
+unsafe fn f32_portable<const R: usize>(t: Tile<f32>) {
+    let mut acc = load::<R, _, _>(&t);
     for l in 0..t.k {
         let b = std::slice::from_raw_parts(t.b.add(l * PANEL), PANEL);
         for r in 0..R {
@@ -183,23 +202,12 @@ unsafe fn f32_portable<const R: usize>(t: Tile<f32>) {
             }
         }
     }
-    for r in 0..R {
-        for j in 0..PANEL {
-            *t.c.add(r * t.ldc + j) = acc[r][j];
-        }
-    }
+    store::<R, _, _>(&t, &acc);
 }
 
 unsafe fn bf16_portable<const R: usize>(t: Tile<u16>) {
     let wide = |bits: u16| f32::from_bits((bits as u32) << 16);
-    let mut acc = [[0.0f32; PANEL]; R];
-    if t.accumulate {
-        for r in 0..R {
-            for j in 0..PANEL {
-                acc[r][j] = *t.c.add(r * t.ldc + j);
-            }
-        }
-    }
+    let mut acc = load::<R, _, _>(&t);
     for l in (0..t.k).step_by(2) {
         let b = std::slice::from_raw_parts(t.b.add(l * PANEL), 2 * PANEL);
         for r in 0..R {
@@ -209,11 +217,7 @@ unsafe fn bf16_portable<const R: usize>(t: Tile<u16>) {
             }
         }
     }
-    for r in 0..R {
-        for j in 0..PANEL {
-            *t.c.add(r * t.ldc + j) = acc[r][j];
-        }
-    }
+    store::<R, _, _>(&t, &acc);
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -25,6 +25,7 @@ use crate::tokens::Answer;
 use anyhow::{Context, Result, bail};
 use drift_chat::{Case, Pair, Split};
 use drift_feedback::Unpaired;
+use drift_judge::Judge;
 use drift_text::ChatFormat;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -61,7 +62,9 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
     }
     let folder = RunFolder::open(&config.dir)?;
     let recipe = config.method.name.recipe();
-    let run = Run { config, recipe, talk, format, folder, base: base.clone() };
+    // Before hours of work: a judge that cannot be asked.
+    let judge = rank::open_judge(&config.method, &config.judge, folder.root())?;
+    let run = Run { config, recipe, talk, format, folder, base: base.clone(), judge };
     run.write_settings()?;
 
     let found = run.detect(source, &logs)?;
@@ -185,6 +188,8 @@ struct Run<'a> {
     format: ChatFormat,
     folder: RunFolder,
     base: Weights,
+    /// Of rank `judge`.
+    judge: Option<Judge>,
 }
 
 impl Run<'_> {
@@ -391,7 +396,6 @@ impl Run<'_> {
         let files: Vec<(&str, String)> =
             files.map(|word| Ok((word.as_str(), hash_file(Path::new(word))?))).collect::<Result<_>>()?;
         let mut inputs = vec![("candidates", &*candidates.hash), ("cases", &*found.cases_hash)];
-        let judge = rank::open_judge(method, &config.judge, self.folder.root())?;
         let mut stage_config = json!({ "rank": method.rank });
         match method.rank {
             Rank::Guided => {}
@@ -405,7 +409,7 @@ impl Run<'_> {
                 stage_config["seed"] = seed.into();
                 inputs.extend([("model", &*policy.hash), ("satisfied", &*found.satisfied.hash)]);
             }
-            Rank::Judge => stage_config["judge"] = json!(judge.as_ref().map(drift_judge::Judge::id)),
+            Rank::Judge => stage_config["judge"] = json!(self.judge.as_ref().map(Judge::id)),
         }
         let (tasks, _) = found.tasks(self.recipe);
         let disliked = found.cases.iter().chain(&found.held_out_cases).map(|case| (Task::from(case), false));
@@ -413,7 +417,7 @@ impl Run<'_> {
             disliked.chain(found.satisfied.rows.iter().map(|row| (Task::from(row), true))).collect();
         let manifest = self.stage(&at, stage_config, &inputs, |stage| {
             let policy = &|| Policy::load(&policy.path, config.precision);
-            let (tasks, candidates, judged, judge) = (&tasks, &candidates.rows, &judged, judge.as_ref());
+            let (tasks, candidates, judged, judge) = (&tasks, &candidates.rows, &judged, self.judge.as_ref());
             let job = rank::Job { method, tasks, candidates, policy, judged, judge, max_prompt, seed };
             rank::run(stage, &job, self.talk)
         })?;

@@ -4,7 +4,7 @@
 //! skipped. That one rule is resume, cache and provenance.
 
 use crate::files;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::TryLockError;
@@ -84,7 +84,9 @@ pub struct RunFolder {
 
 impl RunFolder {
     pub fn open(root: &Path) -> Result<RunFolder> {
-        fs_err::create_dir_all(root)?;
+        std::fs::create_dir_all(root).map_err(|error| {
+            anyhow!("{}: {error}, expected a folder, there or to be made; hint: take another", root.display())
+        })?;
         let path = root.join(".lock");
         let mut lock = fs_err::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
         match lock.file().try_lock() {

@@ -154,6 +154,8 @@ fn what_is_missing_is_said_in_a_line() {
         let error = run(args);
         assert!(error.contains(expected), "{args:?}: {error}");
     }
+    let error = run(&[&of[..], &["--out", "base.json", "--config", "judge.toml"]].concat());
+    assert!(error.contains("base.json: ") && error.contains("expected a folder"), "{error}");
     std::fs::write(world.path("ours.json"), "[]").unwrap();
     let error = run(&[&of[..], &["--out", "o", "--outputs", "ours.json", "--config", "judge.toml"]].concat());
     assert!(error.contains("ours.json: no answer to an instruction"), "{error}");

@@ -199,6 +199,14 @@ fn a_judge_ranks_in_both_orders_and_no_verdict_is_a_tie() {
     let method = "[method]\nname = \"iterdpo\"\nrank = \"judge\"";
     world.config("none.toml", "none", &format!("guided = \"never\"\n{method}"));
     assert!(world.error(&["run", "none.toml"]).contains("judge.base_url: missing"));
+    // A judge of another kind ends the run before anything is done.
+    let feedback = Path::new(env!("CARGO_MANIFEST_DIR")).join("../drift-judge/judges/feedback.toml");
+    std::fs::copy(feedback, world.path("feedback.toml")).unwrap();
+    let method = format!("{method}\njudge_file = \"feedback.toml\"\n{}", endpoint.config(""));
+    world.config("other.toml", "other", &format!("guided = \"never\"\n{method}"));
+    let error = world.error(&["run", "other.toml"]);
+    assert!(error.contains("method.rank \"judge\"") && error.contains("a judge of feedback"), "{error}");
+    assert!(!world.path("other/detect").exists());
 }
 
 #[test]

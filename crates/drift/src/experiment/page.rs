@@ -6,7 +6,7 @@ use super::quality::Quality;
 use super::{one_line, theory};
 use crate::files::{self, read_jsonl};
 use crate::report::cases::Clip;
-use crate::report::{embed, fill};
+use crate::report::{HEAD, SEALED, embed, fill};
 use crate::simulated::Suite;
 use crate::stages::satisfaction::ANSWERS;
 use anyhow::{Context, Result};
@@ -56,8 +56,13 @@ pub fn write(path: &Path, found: &Found) -> Result<()> {
     );
     let style =
         concat!(include_str!("../report/page.css"), include_str!("../report/beside.css"), include_str!("page.css"));
-    let parts =
-        [("{{style}}", style.to_owned()), ("{{data}}", embed(&data.to_string())), ("{{script}}", script.to_owned())];
+    let parts = [
+        ("{{head}}", HEAD.to_owned()),
+        ("{{policy}}", SEALED.to_owned()),
+        ("{{style}}", style.to_owned()),
+        ("{{data}}", embed(&data.to_string())),
+        ("{{script}}", script.to_owned()),
+    ];
     let page = fill(include_str!("page.html"), &parts);
     files::write(path, |out| out.write_all(page.as_bytes()))
 }

@@ -3,7 +3,7 @@
 use super::Report;
 use super::answers::Row;
 use crate::files;
-use crate::report::{embed, fill};
+use crate::report::{HEAD, SEALED, embed, fill};
 use anyhow::Result;
 use serde_json::json;
 use std::path::Path;
@@ -32,6 +32,8 @@ pub fn write(path: &Path, report: &Report, rows: &[Row]) -> Result<()> {
     let script =
         concat!(include_str!("../report/dom.js"), include_str!("../report/beside.js"), include_str!("page.js"));
     let parts = [
+        ("{{head}}", HEAD.to_owned()),
+        ("{{policy}}", SEALED.to_owned()),
         (
             "{{style}}",
             concat!(include_str!("../report/page.css"), include_str!("../report/beside.css"), include_str!("page.css"))

@@ -32,6 +32,13 @@ pub fn write(run_dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// How every page of ours begins.
+pub(crate) const HEAD: &str = include_str!("head.html");
+
+/// The policy of a page that holds its own style and script and loads nothing.
+pub(crate) const SEALED: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+    style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
+
 fn render(report: &model::Report) -> anyhow::Result<String> {
     let script = concat!(
         include_str!("dom.js"),
@@ -42,6 +49,8 @@ fn render(report: &model::Report) -> anyhow::Result<String> {
     );
     let headline: String = report.headline.iter().map(|sentence| format!("<p>{}</p>", escape(sentence))).collect();
     let parts = [
+        ("{{head}}", HEAD.to_owned()),
+        ("{{policy}}", SEALED.to_owned()),
         ("{{name}}", escape(&report.name)),
         ("{{style}}", include_str!("page.css").to_owned()),
         ("{{headline}}", headline),

@@ -2,7 +2,7 @@
 
 use super::corrections::{Corrections, Mark};
 use super::sample::{Card, Sample};
-use crate::report::{embed, escape, fill};
+use crate::report::{HEAD, embed, escape, fill};
 use anyhow::Result;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -59,6 +59,7 @@ fn page(
     let said = sample.cards.iter().filter_map(|card| Some((card.key.as_str(), said.get(&card.key)?.label))).collect();
     let data = Data { name, mode: sample.mode, of: sample.of, cards: &sample.cards, said, alone };
     let parts = [
+        ("{{head}}", HEAD.to_owned()),
         ("{{name}}", escape(name)),
         ("{{policy}}", policy.to_owned()),
         ("{{style}}", style.to_owned()),

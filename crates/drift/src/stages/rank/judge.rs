@@ -21,7 +21,7 @@ pub fn open(method: &Method, settings: &JudgeSettings, root: &Path) -> Result<Op
     }
     let cache = settings.cache.clone().unwrap_or_else(|| root.join("judge.jsonl"));
     let settings = JudgeSettings { file: method.judge_file.clone(), cache: Some(cache), ..settings.clone() };
-    Ok(Some(Judge::new(&settings, Parser::Preference)?))
+    Ok(Some(Judge::new(&settings, Parser::Preference).context("method.rank \"judge\"")?))
 }
 
 /// Scores in the order of `answers`, and how many have none: they are ties.
