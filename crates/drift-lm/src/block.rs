@@ -41,18 +41,23 @@ impl Activations {
     }
 }
 
-/// Left operands and attention buffers, shared by all layers.
+/// Left operands and buffers of what is not kept, shared by all layers.
 pub(crate) struct Scratch {
     pub hidden: Rows,
     pub mixed: Rows,
-    pub inner: Rows,
+    /// `[GATE_TOKENS, H]`
+    some_hidden: Rows,
+    /// `[GATE_TOKENS, 2F]`
+    gate_up: Vec<f32>,
+    inner: Rows,
     pub attention: attention::Forward,
 }
 
 impl Scratch {
     pub fn new(precision: Precision) -> Scratch {
         let rows = || Rows::new(precision);
-        Scratch { hidden: rows(), mixed: rows(), inner: rows(), attention: attention::Forward::new(precision) }
+        let attention = attention::Forward::new(precision);
+        Scratch { hidden: rows(), mixed: rows(), some_hidden: rows(), gate_up: Vec::new(), inner: rows(), attention }
     }
 }
 
@@ -105,8 +110,8 @@ pub(crate) fn project_out(model: &Model, l: usize, mixed: &[f32], rows: &mut Row
     }
 }
 
-/// `x += swiglu(norm(x) · Wgate_up) · Wdown`
-pub(crate) fn mlp(model: &Model, l: usize, x: &mut [f32], hidden: &mut Rows, inner: &mut Rows, gate_up: &mut Vec<f32>) {
+/// norm(x) · Wgate_up with biases → `gate_up[T, 2F]`
+fn project_gates(model: &Model, l: usize, x: &[f32], hidden: &mut Rows, gate_up: &mut Vec<f32>) {
     let (layer, p) = (&model.layers[l], model.layer_params(l));
     let c = model.config();
     let (h, f) = (c.hidden_size, c.intermediate_size);
@@ -117,15 +122,31 @@ pub(crate) fn mlp(model: &Model, l: usize, x: &mut [f32], hidden: &mut Rows, inn
         elementwise::add_bias(gate_up, 2 * f, 0, model.param(gate));
         elementwise::add_bias(gate_up, 2 * f, f, model.param(up));
     }
-    elementwise::swiglu(gate_up, f, inner);
-    matmul(inner, &layer.down, x, h, true);
+}
+
+/// `x += swiglu(gate_up) · Wdown`
+fn project_down(model: &Model, l: usize, gate_up: &[f32], inner: &mut Rows, x: &mut [f32]) {
+    let (layer, p, c) = (&model.layers[l], model.layer_params(l), model.config());
+    elementwise::swiglu(gate_up, c.intermediate_size, inner);
+    matmul(inner, &layer.down, x, c.hidden_size, true);
     if let Some(bias) = &p.down_bias {
-        elementwise::add_bias(x, h, 0, model.param(bias));
+        elementwise::add_bias(x, c.hidden_size, 0, model.param(bias));
     }
 }
 
-/// `x[T, H]` in place; `keep` holds what the backward pass needs, but for the input.
-pub(crate) fn forward(model: &Model, l: usize, batch: &Packed, x: &mut [f32], keep: &mut Activations, s: &mut Scratch) {
+/// Tokens whose gates are computed at once where nobody keeps them: they stay in the cache.
+const GATE_TOKENS: usize = 256;
+
+/// `x += swiglu(norm(x) · Wgate_up) · Wdown`
+pub(crate) fn mlp(model: &Model, l: usize, x: &mut [f32], s: &mut Scratch) {
+    for x in x.chunks_mut(GATE_TOKENS * model.config().hidden_size) {
+        project_gates(model, l, x, &mut s.some_hidden, &mut s.gate_up);
+        project_down(model, l, &s.gate_up, &mut s.inner, x);
+    }
+}
+
+/// `x[T, H]` after attention, in place; `keep` holds what that part's backward pass needs, but for the input.
+fn attend(model: &Model, l: usize, batch: &Packed, x: &mut [f32], keep: &mut Activations, s: &mut Scratch) {
     let heads = model.layers[l].heads;
     let tokens = batch.tokens.len();
     project_qkv(model, l, x, &batch.positions, &mut s.hidden, &mut keep.raw_qkv, &mut keep.qkv);
@@ -133,9 +154,41 @@ pub(crate) fn forward(model: &Model, l: usize, batch: &Packed, x: &mut [f32], ke
     keep.lse.resize(heads.queries * tokens, 0.0);
     attention::forward(&mut s.attention, &keep.qkv, heads, &batch.segments, &mut keep.mixed, &mut keep.lse);
     project_out(model, l, &keep.mixed, &mut s.mixed, x);
+}
+
+/// `x[T, H]` in place; of `keep` only attention's part is written.
+pub(crate) fn forward(model: &Model, l: usize, batch: &Packed, x: &mut [f32], keep: &mut Activations, s: &mut Scratch) {
+    attend(model, l, batch, x, keep, s);
+    mlp(model, l, x, s);
+}
+
+/// What the backward pass needs of the layer's input `x[T, H]`, which becomes x after attention: all of
+/// [`forward`] but the projection down.
+pub(crate) fn remember(
+    model: &Model,
+    l: usize,
+    batch: &Packed,
+    x: &mut [f32],
+    keep: &mut Activations,
+    s: &mut Scratch,
+) {
+    attend(model, l, batch, x, keep, s);
     keep.middle.resize(x.len(), 0.0);
     keep.middle.copy_from_slice(x);
-    mlp(model, l, x, &mut s.hidden, &mut s.inner, &mut keep.gate_up);
+    project_gates(model, l, x, &mut s.hidden, &mut keep.gate_up);
+}
+
+/// As [`forward`], and `keep` holds what the backward pass needs, but for the input.
+pub(crate) fn forward_kept(
+    model: &Model,
+    l: usize,
+    batch: &Packed,
+    x: &mut [f32],
+    keep: &mut Activations,
+    s: &mut Scratch,
+) {
+    remember(model, l, batch, x, keep, s);
+    project_down(model, l, &keep.gate_up, &mut s.inner, x);
 }
 
 /// One layer's weights as right operands of the input gradients.

@@ -125,7 +125,7 @@ impl<'a> Decoder<'a> {
             keep.mixed.resize(self.tokens.len() * heads.queries * heads.dim, 0.0);
             self.cache.decode(l, &self.tables, &keep.qkv, &mut keep.mixed);
             block::project_out(model, l, &keep.mixed, &mut s.mixed, &mut self.x);
-            block::mlp(model, l, &mut self.x, &mut s.hidden, &mut s.inner, &mut keep.gate_up);
+            block::mlp(model, l, &mut self.x, s);
         }
         model.project(&self.x, &mut self.rows, &mut self.logits);
     }

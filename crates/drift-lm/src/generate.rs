@@ -10,6 +10,7 @@ use drift_kernels::par;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -52,7 +53,8 @@ pub struct Sample {
 /// Prompt tokens that are prefilled at once, unless a single prompt is longer.
 const PREFILL_TOKENS: usize = 4096;
 
-/// Draws every request. `on_done` gets each as it finishes, by its index; `Break` ends the work.
+/// Draws every request. `on_done` gets each as it finishes, by its index; `Break` ends the work. Returns the
+/// time that reading prompts took.
 pub fn generate(
     model: &Model,
     requests: &[Request],
@@ -60,7 +62,7 @@ pub fn generate(
     stop: &[u32],
     decoding: impl Into<Decoding>,
     on_done: &mut dyn FnMut(usize, Sample) -> ControlFlow<()>,
-) {
+) -> Duration {
     let Decoding { concurrency, kv } = decoding.into();
     let mut queue = Queue::new(model, requests);
     let mut decoder = Decoder::new(model, kv);
@@ -79,7 +81,7 @@ pub fn generate(
                 let Sequence { index, ids, .. } = active.remove(i);
                 decoder.end(i);
                 if on_done(index, Sample { ids, finish }).is_break() {
-                    return;
+                    return queue.reading;
                 }
             } else {
                 i += 1;
@@ -93,7 +95,7 @@ pub fn generate(
                 active.par_iter_mut().zip(rows).for_each(|(sequence, logits)| sequence.draw(logits, sampling))
             });
         } else if queue.next == queue.order.len() {
-            return;
+            return queue.reading;
         }
     }
 }
@@ -121,6 +123,8 @@ struct Queue<'a> {
     next: usize,
     /// Whether the prompt before `next` is the next one's too, and prefilled.
     ready: bool,
+    /// Time that prompts took.
+    reading: Duration,
 }
 
 impl<'a> Queue<'a> {
@@ -133,7 +137,7 @@ impl<'a> Queue<'a> {
         }
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|&i| first[&requests[i].prompt[..]]);
-        Queue { requests, order, next: 0, ready: false }
+        Queue { requests, order, next: 0, ready: false, reading: Duration::ZERO }
     }
 
     fn same_prompt(&self, at: usize, other: usize) -> bool {
@@ -159,7 +163,9 @@ impl<'a> Queue<'a> {
             self.next += 1;
         }
         if !prompts.is_empty() {
+            let start = Instant::now();
             decoder.prefill(&prompts);
+            self.reading += start.elapsed();
         }
         for at in first..self.next {
             let index = self.order[at];

@@ -60,8 +60,11 @@ impl Tape {
         for l in 0..layers {
             let layer = &mut self.layers[l];
             layer.x.clone_from(&self.x);
-            let keep = if l < self.first_kept { &mut self.again } else { layer };
-            block::forward(model, l, batch, &mut self.x, keep, &mut self.scratch);
+            if l < self.first_kept {
+                block::forward(model, l, batch, &mut self.x, &mut self.again, &mut self.scratch);
+            } else {
+                block::forward_kept(model, l, batch, &mut self.x, layer, &mut self.scratch);
+            }
         }
         self.head.forward(model, batch, &self.x);
         &self.head.logps
@@ -78,7 +81,7 @@ impl Tape {
             let layer = &mut self.layers[l];
             let kept = if l < self.first_kept {
                 self.x.clone_from(&layer.x);
-                block::forward(model, l, batch, &mut self.x, &mut self.again, &mut self.scratch);
+                block::remember(model, l, batch, &mut self.x, &mut self.again, &mut self.scratch);
                 std::mem::swap(&mut self.again.x, &mut layer.x);
                 &mut self.again
             } else {

@@ -85,14 +85,14 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
         let start = Instant::now();
         let _anytime = interrupt::anytime();
         let decoding = Decoding { concurrency: options.concurrency.into(), kv: options.kv.into() };
-        generate(&policy.model, &requests, &sampling, &[], decoding, &mut |_, _| ControlFlow::Continue(()));
-        start.elapsed().as_secs_f64()
+        let reading =
+            generate(&policy.model, &requests, &sampling, &[], decoding, &mut |_, _| ControlFlow::Continue(()));
+        (start.elapsed().as_secs_f64(), reading.as_secs_f64())
     };
     timed(1);
-    let prefill_seconds = timed(1);
     let bounds = Bounds::measure(options.model.precision.into());
     profile::reset();
-    let seconds = timed(new);
+    let (seconds, prefill_seconds) = timed(new);
     let breakdown = bounds.breakdown(seconds);
     let (prompt_tokens, count) = (prompts.iter().map(Vec::len).sum::<usize>(), answered.count());
     let result = Measured {
