@@ -68,7 +68,7 @@ impl Cache {
         }
         let mut reader = BufReader::new(&file);
         let (mut replies, mut broken, mut line) = (HashMap::new(), 0, Vec::new());
-        let mut open_line = false;
+        let (mut open_line, mut foreign) = (false, false);
         loop {
             line.clear();
             let read = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line);
@@ -82,8 +82,15 @@ impl Cache {
             match parse(&line) {
                 // Of equal keys the first counts: it is the one that was acted upon.
                 Some((key, reply)) => _ = replies.entry(key).or_insert(reply),
-                None => broken += 1,
+                None => {
+                    broken += 1;
+                    foreign |= !begins_alike(line.trim_ascii_start(), LINE_START);
+                }
             }
+        }
+        if replies.is_empty() && foreign {
+            let is = "holds something else, expected replies that were kept before, or nothing";
+            return Err(JudgeError::file(path, is, "judge.cache names another file"));
         }
         let inner = Inner { replies, file: Some((path.to_path_buf(), file)), open_line };
         Ok(Cache { inner: Mutex::new(inner), broken })
@@ -114,6 +121,14 @@ impl Cache {
         }
         written.map_err(|error| JudgeError::file(path, format!("cannot write ({error})"), "is the disk full?"))
     }
+}
+
+/// How every line of ours begins.
+const LINE_START: &[u8] = br#"{"key":""#;
+
+/// Whether one is the beginning of the other: a line may be cut anywhere.
+fn begins_alike(a: &[u8], b: &[u8]) -> bool {
+    a.starts_with(b) || b.starts_with(a)
 }
 
 fn parse(line: &[u8]) -> Option<(Key, Reply)> {

@@ -182,4 +182,18 @@ fn inputs_are_kept_and_answers_to_one_instruction_go_in_order() {
     let error = world.error(&[&args[..], &["--reference", "out/annotations.json", "--out", "out"]].concat());
     assert!(error.contains("out/annotations.json: is read by this command"), "{error}");
     assert_eq!(std::fs::read(world.path("out/annotations.json")).unwrap(), before);
+    // Somebody else's file of that name, twice; then one that only the cache would be appended to.
+    std::fs::create_dir(world.path("theirs")).unwrap();
+    std::fs::write(world.path("theirs/annotations.json"), "[]").unwrap();
+    let theirs = [&args[..], &["--reference", "base.json", "--out", "theirs"]].concat();
+    for _ in 0..2 {
+        let error = world.error(&theirs);
+        assert!(error.contains("theirs/annotations.json: there already"), "{error}");
+    }
+    assert_eq!(std::fs::read(world.path("theirs/annotations.json")).unwrap(), b"[]");
+    std::fs::write(world.path("judge.toml"), endpoint.config("cache = \"base.json\"\n")).unwrap();
+    let before = std::fs::read(world.path("base.json")).unwrap();
+    let error = world.error(&[&args[..], &["--reference", "base.json", "--out", "new"]].concat());
+    assert!(error.contains("base.json: holds something else"), "{error}");
+    assert_eq!(std::fs::read(world.path("base.json")).unwrap(), before);
 }

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::files::{hash_path, read_jsonl};
 use crate::method::{Loss, Prompts, Recipe};
 use crate::policy::{Policy, chat_format};
-use crate::run_folder::{Manifest, RunFolder, Stage, run_root};
+use crate::run_folder::{Manifest, RunFolder, Stage, not_ours, run_root};
 use crate::stages::{self, sample, train};
 use crate::talk::Talk;
 use anyhow::{Result, bail};
@@ -185,10 +185,7 @@ fn must_be_ours(out: &Path, outputs: &[&str]) -> Result<()> {
         return Ok(());
     }
     match outputs.iter().chain(&["manifest.json"]).map(|name| out.join(name)).find(|path| path.exists()) {
-        Some(path) => bail!(
-            "{}: there already, and not of an earlier call, expected nothing of this name; hint: take another --out",
-            path.display()
-        ),
+        Some(path) => Err(not_ours(&path)),
         None => Ok(()),
     }
 }

@@ -24,7 +24,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     if options.suite.prompts.is_some() {
         bail!("--prompts: belongs to ifbench and wildbench; hint: the instructions are those of --reference");
     }
-    bench.keeps_inputs(&["model_outputs.json", "annotations.json", "judge.jsonl"])?;
+    bench.may_write(&["model_outputs.json", "annotations.json", "judge.jsonl"])?;
     let mut baseline = read_model_outputs(path)?;
     baseline.truncate(bench.n());
     if let Some(row) = baseline.iter().position(|row| row.generator != baseline[0].generator) {

@@ -4,7 +4,7 @@ use super::Options;
 use crate::cli::Settings;
 use crate::files::is_none_of;
 use crate::policy::Policy;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, not_ours};
 use crate::simulated::asking::{Kept, Question as Asking, ask};
 use crate::talk::Talk;
 use anyhow::{Context, Result, bail};
@@ -57,6 +57,8 @@ pub struct Bench<'a> {
     pub suite: &'static str,
     pub talk: &'a Talk,
     folder: RunFolder,
+    /// An earlier call has worked in the folder.
+    ours: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -74,7 +76,8 @@ impl<'a> Bench<'a> {
                 "--suite {suite}: nowhere to write, expected --out DIR; hint: answers and the judge's records go there"
             );
         };
-        Ok(Bench { options, suite, talk, folder: RunFolder::open(out)? })
+        let ours = RunFolder::was_in(out);
+        Ok(Bench { options, suite, talk, folder: RunFolder::open(out)?, ours })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -102,12 +105,19 @@ impl<'a> Bench<'a> {
     }
 
     /// # Errors
-    /// A file that is to be written is one that was given.
-    pub fn keeps_inputs(&self, written: &[&str]) -> Result<()> {
+    /// A file that is to be written is one that was given, or somebody else's.
+    pub fn may_write(&self, names: &[&str]) -> Result<()> {
         let Options { suite, judged, .. } = self.options;
         let read: Vec<PathBuf> =
             [&judged.reference, &judged.outputs, &suite.prompts].into_iter().flatten().cloned().collect();
-        written.iter().try_for_each(|name| is_none_of(&self.path(name), &read))
+        for path in names.iter().map(|name| self.path(name)) {
+            is_none_of(&path, &read)?;
+            if !self.ours && path.exists() {
+                self.folder.leave_no_trace();
+                return Err(not_ours(&path));
+            }
+        }
+        Ok(())
     }
 
     /// The model's name and its answers to the chats; `None` where a chat does not fit its context.

@@ -50,7 +50,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     }
     // Before anything is paid for: tags that nobody knows, a judge that cannot be asked.
     let tasks = prompts.iter().all(Prompt::is_tagged).then(|| Tasks::read(path)).transpose()?;
-    bench.keeps_inputs(&["outputs.json", "judge.jsonl"])?;
+    bench.may_write(&["outputs.json", "judge.jsonl"])?;
     let judge = bench.judge::<Answer>()?;
     let outputs = outputs(&bench, &prompts)?;
     let model = outputs.first().map_or("", |output| &output.generator);
@@ -62,7 +62,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         );
     }
     let file = bench.path(&format!("{name}.json"));
-    bench.keeps_inputs(&[&format!("{name}.json")])?;
+    bench.may_write(&[&format!("{name}.json")])?;
     let shown: Vec<[String; 4]> = prompts
         .iter()
         .zip(&outputs)
