@@ -2,14 +2,14 @@
 """This build beside what a user could take instead, in turn, every output kept.
 
     bench/peers.py run --python VENV/bin/python --scripts DIR --hf MODEL_DIR --gguf FILE --pairs FILE
-                       [--llama DIR --bf16 GGUF --q8 GGUF] [--jemalloc LIB] [--rounds 3]
-    bench/peers.py table        # the README's table, from the newest record
+                       [--llama DIR --bf16 GGUF --q8 GGUF] [--jemalloc LIB] [--only WORK...] [--rounds 3]
+    bench/peers.py table        # the README's table, each work from the newest record that has it
 
 DIR of --scripts has trl_dpo.py (one optimiser step of four pairs with TRL's DPOTrainer, the reference pass included) and
 hf_generate.py (generate of transformers on 16 prompts, 128 new tokens). MODEL_DIR, FILE and the two other GGUF files are the same
 model. --llama: llama.cpp's programs llama-bench and llama-batched-bench. --jemalloc: TRL runs with this allocator too, huge pages
-and all. Nothing else should run. A record is one JSON line a run: bench/records/DATE.jsonl. `table` puts medians between the
-README's two marks.
+and all. Nothing else should run. A record is one JSON line a run: bench/records/DATE.jsonl, DATE-2.jsonl for the next of a day.
+`table` puts medians between the README's two marks.
 """
 
 import argparse
@@ -81,9 +81,13 @@ def jobs(a):
 def run(a):
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     RECORDS.mkdir(exist_ok=True)
-    path = RECORDS / f"{datetime.date.today()}.jsonl"
+    today = datetime.date.today()
+    names = [f"{today}.jsonl"] + [f"{today}-{again}.jsonl" for again in range(2, 100)]
+    path = next(path for path in (RECORDS / name for name in names) if not path.exists())
     for number in range(1, a.rounds + 1):
         for work, who, command, environment in jobs(a):
+            if a.only and work not in a.only:
+                continue
             start = time.time()
             done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env={**os.environ, **environment})
             if done.returncode:
@@ -107,13 +111,17 @@ def figures(row):
 
 
 def table(_):
-    path = max(RECORDS.glob("*.jsonl"))
-    rows = [json.loads(line) for line in open(path)]
-    lines = [f"{rows[0]['machine']}; medians of {max(row['round'] for row in rows)} alternating runs ([record](bench/records/{path.name})):", "",
+    newest = {}
+    for path in sorted(RECORDS.glob("*.jsonl"), key=lambda path: path.stem):
+        rows = [json.loads(line) for line in open(path)]
+        newest.update((work, (path, [row for row in rows if row["work"] == work])) for work in {row["work"] for row in rows})
+    records = ", ".join(f"[record](bench/records/{name})" for name in sorted({path.name for path, _ in newest.values()}))
+    rows = [row for _, rows in newest.values() for row in rows]
+    lines = [f"{rows[0]['machine']}; medians of {max(row['round'] for row in rows)} alternating runs ({records}):", "",
              "| work | others | drift | drift is |", "|---|---|---|---|"]
     for work, (title, unit, _) in WORKS.items():
         of = {}
-        for row in (row for row in rows if row["work"] == work):
+        for row in newest[work][1]:
             of.setdefault(row["who"], []).append(figures(row))
         rate = {who: statistics.median(rate for rate, _ in runs) for who, runs in of.items()}
         peak = {who: statistics.median(peak for _, peak in runs) for who, runs in of.items() if runs[0][1]}
@@ -140,6 +148,7 @@ def main():
         runs.add_argument(name, required=True)
     for name in ("--llama", "--bf16", "--q8", "--jemalloc"):
         runs.add_argument(name)
+    runs.add_argument("--only", nargs="+", choices=WORKS, help="these works alone")
     runs.add_argument("--rounds", type=int, default=3)
     runs.set_defaults(do=run)
     commands.add_parser("table").set_defaults(do=table)
