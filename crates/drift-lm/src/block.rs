@@ -49,7 +49,7 @@ pub(crate) struct Scratch {
     some_hidden: Rows,
     /// `[GATE_TOKENS, 2F]`
     gate_up: Vec<f32>,
-    inner: Rows,
+    pub inner: Rows,
     pub attention: attention::Forward,
 }
 
@@ -125,7 +125,7 @@ fn project_gates(model: &Model, l: usize, x: &[f32], hidden: &mut Rows, gate_up:
 }
 
 /// `x += swiglu(gate_up) · Wdown`
-fn project_down(model: &Model, l: usize, gate_up: &[f32], inner: &mut Rows, x: &mut [f32]) {
+pub(crate) fn project_down(model: &Model, l: usize, gate_up: &[f32], inner: &mut Rows, x: &mut [f32]) {
     let (layer, p, c) = (&model.layers[l], model.layer_params(l), model.config());
     elementwise::swiglu(gate_up, c.intermediate_size, inner);
     matmul(inner, &layer.down, x, c.hidden_size, true);
@@ -163,7 +163,7 @@ pub(crate) fn forward(model: &Model, l: usize, batch: &Packed, x: &mut [f32], ke
 }
 
 /// What the backward pass needs of the layer's input `x[T, H]`, which becomes x after attention: all of
-/// [`forward`] but the projection down.
+/// [`forward`] but [`project_down`].
 pub(crate) fn remember(
     model: &Model,
     l: usize,
@@ -176,19 +176,6 @@ pub(crate) fn remember(
     keep.middle.resize(x.len(), 0.0);
     keep.middle.copy_from_slice(x);
     project_gates(model, l, x, &mut s.hidden, &mut keep.gate_up);
-}
-
-/// As [`forward`], and `keep` holds what the backward pass needs, but for the input.
-pub(crate) fn forward_kept(
-    model: &Model,
-    l: usize,
-    batch: &Packed,
-    x: &mut [f32],
-    keep: &mut Activations,
-    s: &mut Scratch,
-) {
-    remember(model, l, batch, x, keep, s);
-    project_down(model, l, &keep.gate_up, &mut s.inner, x);
 }
 
 /// One layer's weights as right operands of the input gradients.

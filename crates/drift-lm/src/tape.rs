@@ -63,7 +63,8 @@ impl Tape {
             if l < self.first_kept {
                 block::forward(model, l, batch, &mut self.x, &mut self.again, &mut self.scratch);
             } else {
-                block::forward_kept(model, l, batch, &mut self.x, layer, &mut self.scratch);
+                block::remember(model, l, batch, &mut self.x, layer, &mut self.scratch);
+                block::project_down(model, l, &layer.gate_up, &mut self.scratch.inner, &mut self.x);
             }
         }
         self.head.forward(model, batch, &self.x);

@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 /// Marks the folder of a stage that was begun and not finished.
 const UNFINISHED: &str = ".unfinished";
 
-const LOCK: &str = ".lock";
-
 /// A file that would be written over.
 pub fn not_ours(path: &Path) -> anyhow::Error {
     anyhow!(
@@ -97,7 +95,7 @@ impl RunFolder {
         std::fs::create_dir_all(root).map_err(|error| {
             anyhow!("{}: {error}, expected a folder, there or to be made; hint: take another", root.display())
         })?;
-        let path = root.join(LOCK);
+        let path = root.join(".lock");
         let mut lock = fs_err::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
         match lock.file().try_lock() {
             Ok(()) => {}
@@ -120,16 +118,6 @@ impl RunFolder {
 
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Whether some call of this program has worked in the folder.
-    pub fn was_in(root: &Path) -> bool {
-        root.join(LOCK).exists()
-    }
-
-    /// For a call that refuses to work here: as if it had not been.
-    pub fn leave_no_trace(&self) {
-        _ = fs_err::remove_file(self.root.join(LOCK));
     }
 
     /// The stage in the folder `at` (e.g. `iter-1/sample`), as it would be with this config and these inputs.

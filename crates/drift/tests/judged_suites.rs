@@ -186,6 +186,8 @@ fn inputs_are_kept_and_answers_to_one_instruction_go_in_order() {
     std::fs::create_dir(world.path("theirs")).unwrap();
     std::fs::write(world.path("theirs/annotations.json"), "[]").unwrap();
     let theirs = [&args[..], &["--reference", "base.json", "--out", "theirs"]].concat();
+    // A call that fails before it comes to that makes the folder nobody's.
+    world.error(&[&args[..], &["--out", "theirs"]].concat());
     for _ in 0..2 {
         let error = world.error(&theirs);
         assert!(error.contains("theirs/annotations.json: there already"), "{error}");

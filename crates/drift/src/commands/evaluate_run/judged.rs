@@ -2,14 +2,18 @@
 
 use super::Options;
 use crate::cli::Settings;
-use crate::files::is_none_of;
+use crate::files::{is_none_of, read_json, write_json};
 use crate::policy::Policy;
 use crate::run_folder::{RunFolder, not_ours};
 use crate::simulated::asking::{Kept, Question as Asking, ask};
 use crate::talk::Talk;
 use anyhow::{Context, Result, bail};
 use drift_judge::{Judge, Question};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// Lists the files of the folder that calls of this command made.
+const OURS: &str = ".ours.json";
 
 /// Which answers are judged, by whom, and where all of it is kept.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -57,8 +61,6 @@ pub struct Bench<'a> {
     pub suite: &'static str,
     pub talk: &'a Talk,
     folder: RunFolder,
-    /// An earlier call has worked in the folder.
-    ours: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -76,8 +78,7 @@ impl<'a> Bench<'a> {
                 "--suite {suite}: nowhere to write, expected --out DIR; hint: answers and the judge's records go there"
             );
         };
-        let ours = RunFolder::was_in(out);
-        Ok(Bench { options, suite, talk, folder: RunFolder::open(out)?, ours })
+        Ok(Bench { options, suite, talk, folder: RunFolder::open(out)? })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -104,20 +105,25 @@ impl<'a> Bench<'a> {
         self.options.judged.outputs.as_deref()
     }
 
+    /// Before anything is written: the folder remembers these names as ours.
+    ///
     /// # Errors
     /// A file that is to be written is one that was given, or somebody else's.
     pub fn may_write(&self, names: &[&str]) -> Result<()> {
         let Options { suite, judged, .. } = self.options;
         let read: Vec<PathBuf> =
             [&judged.reference, &judged.outputs, &suite.prompts].into_iter().flatten().cloned().collect();
-        for path in names.iter().map(|name| self.path(name)) {
+        let list = self.path(OURS);
+        let mut ours: BTreeSet<String> = read_json(&list).unwrap_or_default();
+        for name in names {
+            let path = self.path(name);
             is_none_of(&path, &read)?;
-            if !self.ours && path.exists() {
-                self.folder.leave_no_trace();
+            if path.exists() && !ours.contains(*name) {
                 return Err(not_ours(&path));
             }
         }
-        Ok(())
+        ours.extend(names.iter().map(|name| name.to_string()));
+        write_json(&list, &ours)
     }
 
     /// The model's name and its answers to the chats; `None` where a chat does not fit its context.
