@@ -29,6 +29,8 @@ pub enum Parser {
     Preference,
     /// [`crate::Answer`]: a score from 1 to 10.
     Score,
+    /// [`crate::Rivals`]: a [`crate::Choice`].
+    Choice,
 }
 
 impl Parser {
@@ -38,6 +40,7 @@ impl Parser {
             Parser::Feedback => &["request", "answer", "turn"],
             Parser::Preference => &["instruction", "output_1", "output_2"],
             Parser::Score => &["history", "query", "checklist", "answer"],
+            Parser::Choice => &["history", "query", "checklist", "answer_a", "answer_b"],
         }
     }
 
@@ -46,6 +49,7 @@ impl Parser {
             Parser::Feedback => ("judges/feedback.toml", include_str!("../judges/feedback.toml")),
             Parser::Preference => ("judges/preference.toml", include_str!("../judges/preference.toml")),
             Parser::Score => ("judges/score.toml", include_str!("../judges/score.toml")),
+            Parser::Choice => ("judges/choice.toml", include_str!("../judges/choice.toml")),
         }
     }
 }

@@ -10,6 +10,7 @@
 mod budget;
 mod cache;
 mod chat;
+mod choice;
 mod client;
 mod endpoint;
 mod error;
@@ -24,6 +25,7 @@ mod verdict;
 
 pub use budget::{Estimate, Prices, Spend, Tokens};
 pub use chat::{Message, Reply, Request, Role, TokenLogprob};
+pub use choice::{Choice, Rivals};
 pub use client::{Client, Permit};
 pub use error::JudgeError;
 pub use judge::{Batch, Judge, Progress, Question};

@@ -32,18 +32,25 @@ pub(crate) fn alpaca_eval(text: &str) -> Result<Raw, &'static str> {
     })
 }
 
-/// WildBench's `eval_template.score.v2.md`: one user message with `{$history}`, `{$user_query}`, `{$checklist}`,
-/// `{$model_output}`.
+/// WildBench's `eval_template.score.v2.md` and `eval_template.pairwise.v2.md`: one user message with `{$history}`,
+/// `{$user_query}`, `{$checklist}`, and `{$model_output}` or `{$candidate_A}` and `{$candidate_B}`.
 pub(crate) fn wildbench(text: &str) -> Result<Raw, &'static str> {
-    let names =
-        [("history", "history"), ("user_query", "query"), ("checklist", "checklist"), ("model_output", "answer")]
-            .map(|(theirs, ours)| (format!("{{${theirs}}}"), ours));
-    if let Some(_missing) = names.iter().find(|(theirs, _)| !text.contains(theirs)) {
-        return Err("no template of a score, expected {$history}, {$user_query}, {$checklist} and {$model_output}");
+    const COMMON: [(&str, &str); 3] = [("history", "history"), ("user_query", "query"), ("checklist", "checklist")];
+    let (parser, answers): (Parser, &[(&str, &str)]) = match text.contains("{$candidate_A}") {
+        true => (Parser::Choice, &[("candidate_A", "answer_a"), ("candidate_B", "answer_b")]),
+        false => (Parser::Score, &[("model_output", "answer")]),
+    };
+    let names: Vec<(String, &str)> =
+        COMMON.iter().chain(answers).map(|(theirs, ours)| (format!("{{${theirs}}}"), *ours)).collect();
+    if names.iter().any(|(theirs, _)| !text.contains(theirs)) {
+        return Err(
+            "no template of WildBench, expected {$history}, {$user_query}, {$checklist}, and {$model_output} or \
+                    {$candidate_A} and {$candidate_B}",
+        );
     }
     Ok(Raw {
         name: "wildbench".into(),
-        parser: Parser::Score,
+        parser,
         model: None,
         temperature: Some(0.0),
         max_tokens: 1024,
@@ -101,6 +108,16 @@ mod tests {
         let request = judge.first("gpt", &texts).unwrap();
         assert_eq!(request.messages.len(), 1);
         assert_eq!(request.messages[0].content, "# Task\nH\nQ\nC\nA\n{ \"score\": \"[1~10]\" }");
-        assert!(written("score.md", "{$history}").err().unwrap().contains("no template of a score"));
+        assert!(written("score.md", "{$history}").err().unwrap().contains("no template of WildBench"));
+    }
+
+    #[test]
+    fn a_pairwise_template_is_a_judge_of_choices() {
+        let text = "{$history}\n{$user_query}\n{$candidate_A}\n{$candidate_B}\n{$checklist}";
+        let judge = written("pairwise.md", text).unwrap();
+        let texts = [("history", "H"), ("query", "Q"), ("checklist", "C"), ("answer_a", "A"), ("answer_b", "B")];
+        assert_eq!(judge.first("gpt", &texts).unwrap().messages[0].content, "H\nQ\nA\nB\nC");
+        let half = written("pairwise.md", &text.replace("{$candidate_B}", "")).err().unwrap();
+        assert!(half.contains("no template of WildBench"), "{half}");
     }
 }

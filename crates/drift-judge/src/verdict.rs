@@ -61,6 +61,8 @@ pub enum Complaint {
     Name,
     #[error("score is no number from 1 to 10")]
     Score,
+    #[error("choice is none of A++, A+, A=B, B+, B++")]
+    Choice,
 }
 
 #[derive(Deserialize)]

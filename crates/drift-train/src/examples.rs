@@ -199,10 +199,23 @@ pub fn micro_batches(row_tokens: impl IntoIterator<Item = usize>, micro_tokens: 
     batches
 }
 
+/// Tokens of the largest of them.
+pub fn most_at_once(row_tokens: &[usize], micro_tokens: usize) -> usize {
+    let batches = micro_batches(row_tokens.iter().copied(), micro_tokens);
+    batches.into_iter().map(|batch| row_tokens[batch].iter().sum()).max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn short_rows_are_together_and_a_long_one_is_alone() {
+        assert_eq!(most_at_once(&[900, 900, 900], 2048), 1800);
+        assert_eq!(most_at_once(&[300, 3000, 300], 2048), 3000);
+        assert_eq!(most_at_once(&[], 2048), 0);
+    }
 
     const END: u32 = 2;
 

@@ -11,6 +11,8 @@ use drift_kernels::Isa;
 use drift_lm::ModelConfig;
 use drift_lm::load::inspect;
 use drift_lm::params::Layout;
+use drift_train::TrainConfig;
+use drift_train::examples::most_at_once;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -99,10 +101,11 @@ fn needs(out: &mut impl Write, model: &ModelConfig, config: &Config) -> Result<b
         gigabytes(need.training),
         gigabytes(need.sampling)
     )?;
-    let kept = training_peak(model, train, config.train_precision(), row);
+    let most = most_at_once(&vec![row; train.batch_size], TrainConfig::default().micro_tokens);
+    let kept = training_peak(model, train, config.train_precision(), most);
     writeln!(
         out,
-        "          up to {} for rows of {row} tokens, with the activations kept that memory has room for",
+        "          up to {} for {most} tokens at once, with the activations kept that memory has room for",
         gigabytes(kept)
     )?;
     let checkpoint = 4 * Layout::of(model).len as u64;

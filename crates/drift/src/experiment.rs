@@ -16,26 +16,29 @@ mod page;
 mod plan;
 mod plot;
 mod quality;
+mod runs;
 mod theory;
 
 use crate::cli::model_path;
-use crate::files::{hash_path, read_json, read_jsonl, write, write_json};
-use crate::iterate;
+use crate::files::{hash_path, read_json, write, write_json};
 use crate::policy::Policy;
 use crate::run_folder::{Counts, RunFolder};
 use crate::simulated::Suite;
 use crate::simulated::asking::{Drawing, Kept};
 use crate::simulated::conversations::{self, summary, write_log, write_truth};
-use crate::stages::train::CHECKPOINT;
 use crate::talk::Talk;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use drift_eval::simulated::Split;
-use figures::{Model, Run, contrasts, rows, table};
-use plan::{Arm, Plan, Setting, nested};
+use figures::{Run, contrasts, rows, table};
+use plan::{Arm, Plan, nested};
 use plot::plot;
+use runs::{POISONED, Task, forget_checkpoints, one_line};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use toml::{Table, Value};
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +51,9 @@ pub struct Options {
     /// A GGUF file or a Hugging Face folder [default: that of `drift fetch`]
     #[arg(long, value_name = "GGUF|DIR")]
     model: Option<PathBuf>,
+    /// Runs at once, each on its share of the threads; changes no result
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    jobs: NonZeroUsize,
 }
 
 /// Seed of the log: it is the same for all runs.
@@ -57,20 +63,11 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
     let plan = Plan::load(&options.file, options.small)?;
     let model = model_path(options.model.clone())?;
     let folder = RunFolder::open(&plan.dir())?;
-    let lab = Lab { plan: &plan, model_hash: hash_path(&model)?, model, root: folder.root(), talk };
+    let lab = Lab { plan: &plan, model_hash: hash_path(&model)?, model, root: folder.root(), talk, jobs: options.jobs };
     let log = lab.log(&folder)?;
-    let mut choices = Vec::new();
-    for arm in &plan.arms {
-        choices.push(lab.choose(arm, &log)?);
-    }
-    let mut runs = Vec::new();
-    for &seed in &plan.experiment.seeds {
-        for (arm, choice) in plan.arms.iter().zip(&choices) {
-            let dir = lab.root.join(&arm.name).join(format!("seed-{seed}"));
-            runs.push(lab.run(arm, choice.settings.as_ref(), seed, &log, &dir, Table::new())?);
-            lab.write(&runs, &choices)?;
-        }
-    }
+    lab.start(&log)?;
+    let choices = lab.choose(&log)?;
+    lab.compare(&choices, &log)?;
     print!("{}", fs_err::read_to_string(lab.root.join("table.md"))?);
     Ok(())
 }
@@ -81,16 +78,22 @@ struct Choice {
     method: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Table>,
-    /// Settings, and the share of dev prompts that satisfied after one iteration.
+    /// Settings, and the share of dev prompts that the last model satisfied.
     tried: Vec<(Table, f64)>,
+    /// The run with the settings that were chosen.
+    #[serde(skip)]
+    searched: Option<PathBuf>,
 }
 
-/// A finished run, `result.json`.
-#[derive(Deserialize, Serialize)]
-struct Finished {
-    /// Of config, log, model and version.
-    key: String,
-    run: Run,
+/// Share of the prompts, by the last model.
+fn satisfied(run: &Run) -> f64 {
+    let Some(last) = run.models.last() else { return 0.0 };
+    last.satisfied.values().filter(|met| **met).count() as f64 / last.satisfied.len() as f64
+}
+
+/// The run that satisfied most, the first of equals.
+fn best<'a>(runs: impl Iterator<Item = (usize, &'a Run)>) -> Option<usize> {
+    runs.reduce(|best, run| if satisfied(run.1) > satisfied(best.1) { run } else { best }).map(|(n, _)| n)
 }
 
 struct Lab<'a> {
@@ -99,6 +102,7 @@ struct Lab<'a> {
     model_hash: String,
     root: &'a Path,
     talk: &'a Talk,
+    jobs: NonZeroUsize,
 }
 
 impl Lab<'_> {
@@ -136,83 +140,104 @@ impl Lab<'_> {
         Ok(log)
     }
 
-    /// The settings that satisfy most dev prompts after one iteration; the first of equals.
-    fn choose(&self, arm: &Arm, log: &Path) -> Result<Choice> {
-        let mut tried: Vec<(Table, f64)> = Vec::new();
-        for (at, settings) in arm.search.iter().enumerate().filter(|_| arm.search.len() > 1) {
-            let dir = self.root.join("search").join(format!("{}-{}", arm.name, at + 1));
-            let mut more = nested("evaluate", "split", Value::String("dev".into()));
-            more.extend(nested("train", "iterations", Value::Integer(1)));
-            let run = self.run(arm, Some(settings), self.plan.experiment.seeds[0], log, &dir, more)?;
-            let last = run.models.last().context("no model")?;
-            let met = last.satisfied.values().filter(|met| **met).count();
-            tried.push((settings.clone(), met as f64 / last.satisfied.len() as f64));
+    /// What all runs of a seed have alike, and what all of the search: detection, the base model's answers, the warm
+    /// start.
+    fn start(&self, log: &Path) -> Result<()> {
+        let seeds = &self.plan.experiment.seeds;
+        let no_iteration = || nested("train", "iterations", Value::Integer(0));
+        let start = |seed, at, more| Task { arm: &self.plan.arms[0], choice: None, seed, at, done: Vec::new(), more };
+        let mut tasks: Vec<Task> = seeds.iter().map(|&seed| start(seed, start_of(seed), no_iteration())).collect();
+        if self.plan.arms.iter().any(Arm::has_choice) {
+            let mut more = no_iteration();
+            more.extend(on_dev());
+            tasks.push(start(seeds[0], PathBuf::from(SEARCH_START), more));
         }
-        let best = (0..tried.len()).reduce(|best, at| if tried[at].1 > tried[best].1 { at } else { best });
-        let settings = best.map(|at| tried[at].0.clone()).or_else(|| arm.search.first().cloned());
-        if let Some(settings) = settings.as_ref().filter(|_| !tried.is_empty()) {
-            self.talk.step(&arm.name, format_args!("takes {}", one_line(settings)));
-        }
-        Ok(Choice { method: arm.name.clone(), settings, tried })
+        self.run_all(&tasks, log, |_, _| Ok(()))
     }
 
-    fn run(&self, arm: &Arm, choice: Option<&Table>, seed: u64, log: &Path, dir: &Path, more: Table) -> Result<Run> {
-        let config = self.plan.config(&Setting { arm, choice, dir, seed, log, model: &self.model, more })?;
-        let settings = serde_json::to_string(&config)?;
-        let labels = format!("{:?} {}", arm.labels, arm.flipped);
-        let parts = [settings.as_str(), &self.model_hash, &hash_path(log)?, &labels, env!("CARGO_PKG_VERSION")];
-        let key = blake3::hash(parts.join("\n").as_bytes()).to_hex().to_string();
-        let result = dir.join("result.json");
-        if let Ok(Finished { key: known, run }) = read_json(&result)
-            && known == key
-        {
-            self.forget_checkpoints(dir, &run)?;
-            return Ok(run);
+    /// For each method the settings that satisfy most dev prompts after all iterations; the first of equals.
+    fn choose(&self, log: &Path) -> Result<Vec<Choice>> {
+        let mut tasks = Vec::new();
+        for arm in self.plan.arms.iter().filter(|arm| arm.has_choice()) {
+            tasks.extend(arm.search.iter().enumerate().map(|(n, settings)| {
+                let mut more = on_dev();
+                more.extend(nested("train", "theory_pairs", Value::Integer(0)));
+                let at = Path::new("search").join(format!("{}-{}", arm.name, n + 1));
+                let done = vec![PathBuf::from(SEARCH_START)];
+                Task { arm, choice: Some(settings), seed: self.plan.experiment.seeds[0], at, done, more }
+            }));
         }
-        self.talk.step(
-            &arm.name,
-            format_args!("seed {seed}{}", choice.map_or(String::new(), |choice| format!(", {}", one_line(choice)))),
-        );
-        self.share(dir, config.warm.epochs > 0)?;
-        labels::put(dir, arm.labels, arm.flipped, &log.with_file_name("truth.jsonl"), seed)?;
-        let summary = iterate::run(&config, self.talk)?;
-        let models = summary.satisfied.iter().map(|of| self.model(dir, &of.model)).collect::<Result<_>>()?;
-        let run = Run { method: arm.name.clone(), seed, models };
-        let finished = Finished { key, run };
-        write_json(&result, &finished)?;
-        self.forget_checkpoints(dir, &finished.run)?;
-        Ok(finished.run)
-    }
-
-    /// Of the iterations; the warm start's is shared with runs to come.
-    fn forget_checkpoints(&self, dir: &Path, run: &Run) -> Result<()> {
-        let is_first = run.seed == self.plan.experiment.seeds[0] && dir.parent() != Some(&self.root.join("search"));
-        let kept = run.models.last().filter(|_| is_first).map(|model| &model.name[..]);
-        for folder in folders(dir)? {
-            let name = folder.file_name().unwrap_or_default().to_string_lossy();
-            let checkpoint = folder.join("train").join(CHECKPOINT);
-            if name.starts_with("iter-") && Some(&name[..]) != kept && checkpoint.is_dir() {
-                fs_err::remove_dir_all(checkpoint)?;
+        let tried = Mutex::new(BTreeMap::new());
+        self.run_all(&tasks, log, |n, run| {
+            let mut tried = tried.lock().expect(POISONED);
+            tried.insert(n, run);
+            // The best model's training is not done again.
+            let of_arm = || tried.iter().filter(|(other, _)| tasks[**other].arm.name == tasks[n].arm.name);
+            let best = best(of_arm().map(|(n, run)| (*n, run)));
+            of_arm()
+                .filter(|(n, _)| Some(**n) != best)
+                .try_for_each(|(n, _)| forget_checkpoints(&self.root.join(&tasks[*n].at), None))
+        })?;
+        let tried = tried.into_inner().expect(POISONED);
+        let choice = |arm: &Arm| {
+            let of_arm = || tried.iter().filter(|(n, _)| tasks[**n].arm.name == arm.name).map(|(n, run)| (*n, run));
+            let searched = best(of_arm());
+            let settings = searched.map_or(arm.search.first(), |n| tasks[n].choice).cloned();
+            if let Some((settings, _)) = settings.as_ref().zip(searched) {
+                self.talk.step(&arm.name, format_args!("takes {}", one_line(settings)));
             }
+            Choice {
+                method: arm.name.clone(),
+                settings,
+                tried: of_arm().filter_map(|(n, run)| Some((tasks[n].choice?.clone(), satisfied(run)))).collect(),
+                searched: searched.map(|n| tasks[n].at.clone()),
+            }
+        };
+        Ok(self.plan.arms.iter().map(choice).collect())
+    }
+
+    /// Each method with each seed; the record is written anew after each run.
+    fn compare(&self, choices: &[Choice], log: &Path) -> Result<()> {
+        let mut tasks = Vec::new();
+        for &seed in &self.plan.experiment.seeds {
+            tasks.extend(self.plan.arms.iter().zip(choices).map(|(arm, choice)| {
+                let at = Path::new(&arm.name).join(format!("seed-{seed}"));
+                let mut done = vec![start_of(seed)];
+                done.extend(choice.searched.clone().filter(|_| seed == self.plan.experiment.seeds[0]));
+                Task { arm, choice: choice.settings.as_ref(), seed, at, done, more: Table::new() }
+            }));
+        }
+        let runs = Mutex::new(BTreeMap::new());
+        self.run_all(&tasks, log, |n, run| {
+            let mut runs = runs.lock().expect(POISONED);
+            let last = run.models.last().filter(|_| run.seed == self.plan.experiment.seeds[0]);
+            forget_checkpoints(&self.root.join(&tasks[n].at), last.map(|model| &*model.name))?;
+            tasks[n].done.iter().try_for_each(|done| forget_checkpoints(&self.root.join(done), None))?;
+            runs.insert(n, run);
+            self.write(&runs.values().cloned().collect::<Vec<_>>(), choices)
+        })?;
+        let runs = runs.into_inner().expect(POISONED);
+        let kernels: BTreeSet<String> = self.kernels(runs.values())?.into_values().collect();
+        if kernels.len() > 1 {
+            let kernels = Vec::from_iter(kernels).join(" and ");
+            self.talk
+                .warn(format_args!("runs are of different kernels, {kernels}: only its own repeat a run bit for bit"));
         }
         Ok(())
     }
 
-    fn model(&self, dir: &Path, name: &str) -> Result<Model> {
+    /// What computed each run: a run that was begun on another machine may differ in its last bits.
+    fn kernels<'r>(&self, runs: impl IntoIterator<Item = &'r Run>) -> Result<BTreeMap<String, String>> {
         #[derive(Deserialize)]
-        struct Row {
-            id: String,
-            missed: Vec<String>,
+        struct Facts {
+            kernels: String,
         }
-        let at = dir.join(name);
-        let rows: Vec<Row> = read_jsonl(&at.join("satisfaction/answers.jsonl"))?;
-        let theory = at.join("theory/theory.json");
-        Ok(Model {
-            name: name.to_string(),
-            satisfied: rows.into_iter().map(|row| (row.id, row.missed.is_empty())).collect(),
-            figures: read_json(&at.join("satisfaction/satisfaction.json"))?,
-            theory: theory.is_file().then(|| read_json(&theory)).transpose()?,
-        })
+        let of = |run: &Run| {
+            let name = format!("{}/seed-{}", run.method, run.seed);
+            let facts: Facts = read_json(&self.root.join(&name).join("run.json"))?;
+            Ok((name, facts.kernels))
+        };
+        runs.into_iter().map(of).collect()
     }
 
     fn write(&self, runs: &[Run], choices: &[Choice]) -> Result<()> {
@@ -244,69 +269,25 @@ impl Lab<'_> {
             &self.root.join("experiment.json"),
             &json!({
                 "drift": env!("CARGO_PKG_VERSION"), "model_hash": self.model_hash, "seeds": self.plan.experiment.seeds,
-                "choices": choices, "rows": rows, "contrasts": contrasts, "qualities": qualities, "runs": runs,
+                "kernels": self.kernels(runs)?, "choices": choices, "rows": rows, "contrasts": contrasts, "qualities": qualities, "runs": runs,
             }),
         )
     }
 }
 
-/// Stages that all runs of a seed have alike: they are linked, and what differs after all is done anew.
-const SHARED: [&str; 4] = ["detect", "base", "held-out", "warm"];
+const SEARCH_START: &str = "start/search";
 
-impl Lab<'_> {
-    /// Links the shared stages of earlier runs into a new run's folder.
-    fn share(&self, dir: &Path, has_warm_start: bool) -> Result<()> {
-        let mut others = Vec::new();
-        for group in folders(self.root)? {
-            others.extend(
-                folders(&group)?.into_iter().filter(|other| other != dir && other.join("result.json").is_file()),
-            );
-        }
-        let missing = |part: &&&str| !dir.join(part).exists() && (has_warm_start || **part != "warm");
-        for part in SHARED.iter().filter(missing) {
-            let same_seed = |other: &&PathBuf| other.file_name() == dir.file_name() && other.join(part).is_dir();
-            let any = |other: &&PathBuf| other.join(part).is_dir();
-            if let Some(other) = others.iter().find(same_seed).or_else(|| others.iter().find(any)) {
-                link_all(&other.join(part), &dir.join(part))?;
-            }
-        }
-        Ok(())
-    }
+fn start_of(seed: u64) -> PathBuf {
+    Path::new("start").join(format!("seed-{seed}"))
 }
 
-/// Sorted.
-fn folders(path: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs_err::read_dir(path)? {
-        found.extend(Some(entry?.path()).filter(|path| path.is_dir()));
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// What a finished stage made is replaced by renaming, never written to: a link is as good as a copy. The reference's
-/// log-probs beside it are added to, and hold good for all, since a row is known by the weights and its tokens.
-fn link_all(from: &Path, to: &Path) -> Result<()> {
-    fs_err::create_dir_all(to)?;
-    for entry in fs_err::read_dir(from)? {
-        let entry = entry?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        match path.is_dir() {
-            true => link_all(&path, &target)?,
-            false => fs_err::hard_link(&path, &target).or_else(|_| fs_err::copy(&path, &target).map(drop))?,
-        }
-    }
-    Ok(())
-}
-
-/// `train.learning_rate = 1e-6`
-fn one_line(settings: &Table) -> String {
-    let mut all = Vec::new();
-    for (section, keys) in settings {
-        match keys {
-            Value::Table(keys) => all.extend(keys.iter().map(|(key, value)| format!("{section}.{key} = {value}"))),
-            value => all.push(format!("{section} = {value}")),
-        }
-    }
-    all.join(", ")
+/// Settings are chosen by dev prompts, put to the last model.
+fn on_dev() -> Table {
+    Table::from_iter([(
+        "evaluate".to_string(),
+        Value::Table(Table::from_iter([
+            ("split".to_string(), Value::String("dev".into())),
+            ("last_alone".to_string(), Value::Boolean(true)),
+        ])),
+    )])
 }

@@ -48,6 +48,11 @@ impl Drop for Anytime {
     }
 }
 
+/// Asks all work to stop, as the first Ctrl-C does: some of it has failed.
+pub fn request() {
+    REQUESTED.store(true, Ordering::SeqCst);
+}
+
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }

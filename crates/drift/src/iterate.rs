@@ -75,6 +75,7 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
     let users = Users::start(&run, &mut satisfied)?;
     let mut promoted = Promoted::start(&run)?;
     let mut policy = base;
+    let iterations = recipe.iterations(&config.train);
     let how = run.how(Loss::Preference, &config.train, config.warm.epochs);
     if how.epochs > 0 && found.seed_pairs.rows.is_empty() {
         talk.warn("warm start: left out, there is no seed pair");
@@ -82,11 +83,11 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
         policy = run.train("warm", &policy, &found.seed_pairs, None, &how)?;
         trained.push("warm".to_string());
         evals.extend(run.evaluate("warm", &policy, &yardstick)?);
-        users.judge(&run, "warm", &policy, &mut satisfied)?;
+        users.judge(&run, "warm", &policy, iterations == 0, &mut satisfied)?;
         policy = promoted.next(&run, "warm", policy)?;
     }
     let mut previous = None;
-    for k in 1..=recipe.iterations(&config.train) {
+    for k in 1..=iterations {
         let name = format!("iter-{k}");
         let train = config.method.train(&config.train, k);
         let how = run.how(recipe.loss, &train, train.epochs);
@@ -105,9 +106,10 @@ pub fn run(config: &Config, talk: &Talk) -> Result<Summary> {
         };
         trained.push(name.clone());
         evals.extend(run.evaluate(&name, &policy, &yardstick)?);
-        users.judge(&run, &name, &policy, &mut satisfied)?;
+        let is_last = k == iterations || run.has_peaked(&evals);
+        users.judge(&run, &name, &policy, is_last, &mut satisfied)?;
         policy = promoted.next(&run, &name, policy)?;
-        if run.has_peaked(&evals) {
+        if is_last {
             break;
         }
     }

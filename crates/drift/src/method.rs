@@ -176,12 +176,15 @@ impl Loss {
 }
 
 impl Method {
-    /// `[train]` in iteration `k`, counted from 1: the last rate and the last beta of the lists hold on.
+    /// `[train]` in iteration `k`, counted from 1: the last entries of the lists hold on.
     pub fn train(&self, train: &Train, k: usize) -> Train {
-        let of = |list: &[f64], otherwise| list.get(k - 1).or(list.last()).copied().unwrap_or(otherwise);
+        fn of<T: Copy>(list: &[T], k: usize, otherwise: T) -> T {
+            list.get(k - 1).or(list.last()).copied().unwrap_or(otherwise)
+        }
         Train {
-            learning_rate: of(&self.learning_rates, train.learning_rate),
-            beta: of(&self.betas, train.beta),
+            learning_rate: of(&self.learning_rates, k, train.learning_rate),
+            beta: of(&self.betas, k, train.beta),
+            loss: of(&self.losses, k, train.loss),
             ..train.clone()
         }
     }
@@ -190,6 +193,7 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sections as config;
 
     #[test]
     fn every_name_has_its_row_and_is_written_as_in_the_config() {
@@ -215,11 +219,16 @@ mod tests {
 
     /// SPIN's published schedule: 5e-7 twice, then 1e-7; beta 0.1, from the fourth iteration on 5.
     #[test]
-    fn the_last_rate_and_beta_hold_on() {
-        let method =
-            Method { learning_rates: vec![5e-7, 5e-7, 1e-7], betas: vec![0.1, 0.1, 0.1, 5.0], ..Method::default() };
+    fn the_last_entries_hold_on() {
+        let method = Method {
+            learning_rates: vec![5e-7, 5e-7, 1e-7],
+            betas: vec![0.1, 0.1, 0.1, 5.0],
+            losses: vec![config::Loss::Ipo],
+            ..Method::default()
+        };
         let of = |k| {
             let train = method.train(&Train::default(), k);
+            assert_eq!(train.loss, config::Loss::Ipo);
             (train.learning_rate, train.beta)
         };
         assert_eq!([1, 2, 3, 4, 5].map(of), [(5e-7, 0.1), (5e-7, 0.1), (1e-7, 0.1), (1e-7, 5.0), (1e-7, 5.0)]);

@@ -27,10 +27,12 @@ pub enum Color {
 /// Verbs and stage names are set flush right in this many columns.
 const MARGIN: usize = 15;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Talk {
     level: Level,
     color: bool,
+    /// Which of several works that go on at once; empty where there is one.
+    who: String,
 }
 
 impl Talk {
@@ -41,27 +43,32 @@ impl Talk {
             // https://no-color.org: set and not empty means off.
             Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
-        Talk { level, color }
+        Talk { level, color, who: String::new() }
+    }
+
+    /// For one of several works that go on at once: each line names it, and there are no bars.
+    pub fn of(&self, who: impl Display) -> Talk {
+        Talk { who: format!("{who}: "), ..self.clone() }
     }
 
     /// One line about a step: a verb, then what.
     pub fn step(&self, verb: &str, what: impl Display) {
         if self.level >= Level::Normal {
             let verb = format!("{verb:>MARGIN$}");
-            say(format_args!("{} {what}", self.paint("1;32", &verb)));
+            say(format_args!("{} {}{what}", self.paint("1;32", &verb), self.who));
         }
     }
 
     /// Something the user should look at, though the work goes on.
     pub fn warn(&self, what: impl Display) {
         if self.level >= Level::Normal {
-            say(format_args!("{} {what}", self.paint("1;33", "warning:")));
+            say(format_args!("{} {}{what}", self.paint("1;33", "warning:"), self.who));
         }
     }
 
     pub fn detail(&self, what: impl Display) {
         if self.level >= Level::Verbose {
-            say(format_args!("{:>MARGIN$} {what}", ""));
+            say(format_args!("{:>MARGIN$} {}{what}", "", self.who));
         }
     }
 
@@ -69,10 +76,10 @@ impl Talk {
         say(format_args!("{} {what}", self.paint("1;31", "error:")));
     }
 
-    /// A bar of `total` units with the time left; hidden under `--quiet` and where stderr is no terminal.
+    /// A bar of `total` units with the time left; hidden under `--quiet`, beside other work and where stderr is no terminal.
     pub fn bar(&self, verb: &str, total: u64, unit: Unit) -> ProgressBar {
-        let target =
-            if self.level == Level::Quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let is_hidden = self.level == Level::Quiet || !self.who.is_empty();
+        let target = if is_hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let count = match unit {
             Unit::Count => "{pos}/{len}",

@@ -132,6 +132,63 @@ fn wildbench_scores_what_a_model_answers() {
 }
 
 #[test]
+fn wildbench_compares_with_a_reference() {
+    let world = World::new();
+    let ids = ["a", "b", "c", "d", "e", "f"];
+    let task = |id: &&str| {
+        json!({ "id": id, "checklist": ["is short"], "primary_tag": "Math", "secondary_tags": [],
+            "conversation_input": [{ "role": "user", "content": format!("Task {id}?") }] })
+    };
+    std::fs::write(world.path("tasks.json"), json!(ids.iter().map(task).collect::<Vec<_>>()).to_string()).unwrap();
+    let file = |name: &str, answer: &dyn Fn(&str) -> String| {
+        let row = |id: &&str| json!({ "session_id": id, "output": [answer(id)], "generator": name });
+        std::fs::write(world.path(&format!("{name}.json")), json!(ids.iter().map(row).collect::<Vec<_>>()).to_string())
+            .unwrap();
+    };
+    // Equal answers and an empty one need no judge.
+    file("ours", &|id| {
+        if id == "c" {
+            "same".into()
+        } else if id == "d" {
+            " ".into()
+        } else {
+            format!("good {id}")
+        }
+    });
+    file("theirs", &|id| if id == "c" { "same".into() } else { format!("bad {id}") });
+    // Prefers the good answer, wherever it stands, task b's slightly; of task e it says nothing of use, twice.
+    let endpoint = Endpoint::start(|_, body| {
+        let place = if body.find("good ") < body.find("bad ") { "A" } else { "B" };
+        let choice = if body.contains("Task b?") { format!("{place}+") } else { format!("{place}++") };
+        let said = if body.contains("Task e?") { "Both.".into() } else { json!({ "choice": choice }).to_string() };
+        Act::Reply(200, completion(&said, Value::Null))
+    });
+    std::fs::write(world.path("judge.toml"), endpoint.config("concurrency = 1\n")).unwrap();
+    let args = ["evaluate", "run", "--suite", "wildbench", "--prompts", "tasks.json", "--outputs", "ours.json"];
+    let args = [&args[..], &["--config", "judge.toml", "--out", "out", "--json", "--reference"]].concat();
+    let figures: Value = serde_json::from_str(&world.ok(&[&args[..], &["theirs.json"]].concat())).unwrap();
+    assert_eq!(endpoint.asked().len(), 3 + 2);
+    let of = |key: &str| figures[0][key].clone();
+    assert_eq!(["win_much", "win", "tie", "lose", "total", "n_unparsed"].map(of), [2, 1, 1, 0, 5, 1].map(Value::from));
+    assert_eq!((of("model"), of("wb_reward")), (json!("ours"), json!(100.0 * 2.5 / 5.0)));
+    // Neither answer stands first always.
+    let rows = read(&world, "out/ref=theirs/ours.json");
+    let first = |name: &str| rows.as_array().unwrap().iter().filter(|row| row["model_a"] == name).count();
+    assert!(first("ours") > 0 && first("theirs") > 0, "{rows}");
+    assert_eq!(
+        (&rows[4]["winner"], &rows[3]["model_outputs"]["ours"]),
+        (&Value::Null, &json!("[This model response is empty.]"))
+    );
+    let again = ["evaluate", "score", "--suite", "wildbench", "out/ref=theirs/ours.json", "--reference", "theirs"];
+    let again = world.ok(&[&again[..], &["--tasks", "tasks.json", "--json"]].concat());
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), figures);
+    file("ours-2", &|id| format!("bad {id}"));
+    let error = world.error(&[&args[..], &["ours-2.json"]].concat());
+    assert!(error.contains("expected names of which neither holds the other"), "{error}");
+    assert_eq!(endpoint.asked().len(), 5);
+}
+
+#[test]
 fn what_is_missing_is_said_in_a_line() {
     let world = World::new();
     outputs(&world, "base", |i| format!("base {i}"));

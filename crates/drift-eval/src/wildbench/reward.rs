@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// How the official runs write an answer that they cut, and one that is empty.
 const TRUNCATED: &str = "... (truncated)";
-const EMPTY: &str = "[This model response is empty.]";
+pub const EMPTY: &str = "[This model response is empty.]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -27,7 +27,8 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     pub session_id: String,
-    pub outcome: Outcome,
+    /// `None`: the judge's reply was no verdict.
+    pub outcome: Option<Outcome>,
     /// Characters of the model's answer and of the reference's.
     pub length: usize,
     pub reference_length: usize,
@@ -38,12 +39,12 @@ pub struct Comparison {
 impl Comparison {
     /// The outcome under the length penalty: a slight win whose winner is longer by more than `penalty` characters is a
     /// tie.
-    pub fn penalised(&self, penalty: Option<usize>) -> Outcome {
+    pub fn penalised(&self, penalty: Option<usize>) -> Option<Outcome> {
         let longer = |a: usize, b: usize| penalty.is_some_and(|penalty| a > b.saturating_add(penalty));
-        match self.outcome {
-            Outcome::Win if longer(self.length, self.reference_length) => Outcome::Tie,
-            Outcome::Lose if longer(self.reference_length, self.length) => Outcome::Tie,
-            outcome => outcome,
+        match self.outcome? {
+            Outcome::Win if longer(self.length, self.reference_length) => Some(Outcome::Tie),
+            Outcome::Lose if longer(self.reference_length, self.length) => Some(Outcome::Tie),
+            outcome => Some(outcome),
         }
     }
 }
@@ -102,8 +103,10 @@ pub struct Reward {
     pub wb_reward_task_macro: Option<f64>,
     #[serde(flatten)]
     pub outcomes: Outcomes,
-    /// All comparisons; those with an empty or cut answer are in the total alone.
+    /// Comparisons with a verdict; those with an empty or cut answer are in the total alone.
     pub total: usize,
+    /// Comparisons without: the judge's reply was none.
+    pub n_unparsed: usize,
     pub avg_len: Option<f64>,
     /// -1 to 1.
     pub reward: f64,
@@ -132,6 +135,7 @@ impl Reward {
             wb_reward_task_macro: task_macro_reward.map(|reward| 100.0 * reward),
             outcomes,
             total,
+            n_unparsed: 0,
             avg_len: None,
             reward,
             task_macro_reward,
@@ -143,13 +147,15 @@ impl Reward {
 
 /// The figures of the comparisons of one model; by groups where the tasks are given.
 pub fn reward(path: &Path, rows: &[Comparison], penalty: Option<usize>, tasks: Option<&Tasks>) -> Result<Reward> {
-    if rows.is_empty() {
-        return Err(Error::new(path.display(), "no comparisons, expected some").hint("was the file cut?"));
+    let total = rows.iter().filter(|row| row.outcome.is_some()).count();
+    if total == 0 {
+        let what = format!("none of {} comparisons has a verdict, expected some", rows.len());
+        return Err(Error::new(path.display(), what).hint("were the judge's replies JSON?"));
     }
     let (mut outcomes, mut groups, mut lengths) =
         (Outcomes::default(), BTreeMap::<String, Outcomes>::new(), Vec::new());
     for row in rows.iter().filter(|row| !row.skipped) {
-        let outcome = row.penalised(penalty);
+        let Some(outcome) = row.penalised(penalty) else { continue };
         outcomes.add(outcome);
         lengths.push(row.length as f64);
         if let Some(tasks) = tasks {
@@ -159,15 +165,16 @@ pub fn reward(path: &Path, rows: &[Comparison], penalty: Option<usize>, tasks: O
         }
     }
     let k = penalty.map_or(-1, |penalty| i64::try_from(penalty).unwrap_or(i64::MAX));
-    let reward = Reward::of_outcomes(model_of(path), outcomes, &groups, rows.len());
-    Ok(Reward { avg_len: Mean::of(&lengths).map(|mean| mean.mean), k, ..reward })
+    let reward = Reward::of_outcomes(model_of(path), outcomes, &groups, total);
+    let avg_len = Mean::of(&lengths).map(|mean| mean.mean);
+    Ok(Reward { avg_len, n_unparsed: rows.len() - total, k, ..reward })
 }
 
 #[derive(Deserialize)]
 struct OfficialRow {
     session_id: String,
-    /// A model's name or `tie`.
-    winner: String,
+    /// A model's name or `tie`; null where the judge's reply was no verdict.
+    winner: Option<String>,
     /// 2: by much, 1: slightly.
     #[serde(default)]
     extent: Option<i64>,
@@ -190,12 +197,13 @@ fn comparison(row: &OfficialRow, reference: &str, path: &Path, i: usize) -> Resu
         let what = "model_outputs do not hold one answer of the reference and one other, expected both";
         return Err(wrong(what, "which model is the reference?"));
     };
-    let outcome = match (&row.winner, row.extent) {
-        (winner, _) if winner == "tie" => Outcome::Tie,
-        (winner, Some(2)) if winner == *model => Outcome::WinMuch,
-        (winner, Some(1)) if winner == *model => Outcome::Win,
-        (winner, Some(1)) if winner == *reference => Outcome::Lose,
-        (winner, Some(2)) if winner == *reference => Outcome::LoseMuch,
+    let outcome = match (row.winner.as_deref(), row.extent) {
+        (None, _) => None,
+        (Some("tie"), _) => Some(Outcome::Tie),
+        (Some(winner), Some(2)) if winner == *model => Some(Outcome::WinMuch),
+        (Some(winner), Some(1)) if winner == *model => Some(Outcome::Win),
+        (Some(winner), Some(1)) if winner == *reference => Some(Outcome::Lose),
+        (Some(winner), Some(2)) if winner == *reference => Some(Outcome::LoseMuch),
         _ => {
             return Err(wrong(
                 "no verdict, expected winner tie, or a model with extent 1 or 2",
@@ -243,17 +251,17 @@ mod tests {
     fn a_slight_win_of_the_longer_answer_is_a_tie() {
         let row = |outcome, length| Comparison {
             session_id: "a".into(),
-            outcome,
+            outcome: Some(outcome),
             length,
             reference_length: 1000,
             skipped: false,
         };
-        assert_eq!(row(Outcome::Win, 1500).penalised(Some(500)), Outcome::Win);
-        assert_eq!(row(Outcome::Win, 1501).penalised(Some(500)), Outcome::Tie);
-        assert_eq!(row(Outcome::Win, 9000).penalised(None), Outcome::Win);
-        assert_eq!(row(Outcome::WinMuch, 9000).penalised(Some(0)), Outcome::WinMuch);
-        assert_eq!(row(Outcome::Lose, 499).penalised(Some(500)), Outcome::Tie);
-        assert_eq!(row(Outcome::Lose, 500).penalised(Some(500)), Outcome::Lose);
+        assert_eq!(row(Outcome::Win, 1500).penalised(Some(500)), Some(Outcome::Win));
+        assert_eq!(row(Outcome::Win, 1501).penalised(Some(500)), Some(Outcome::Tie));
+        assert_eq!(row(Outcome::Win, 9000).penalised(None), Some(Outcome::Win));
+        assert_eq!(row(Outcome::WinMuch, 9000).penalised(Some(0)), Some(Outcome::WinMuch));
+        assert_eq!(row(Outcome::Lose, 499).penalised(Some(500)), Some(Outcome::Tie));
+        assert_eq!(row(Outcome::Lose, 500).penalised(Some(500)), Some(Outcome::Lose));
     }
 
     #[test]
@@ -266,12 +274,14 @@ mod tests {
             { "session_id": "b", "winner": "claude-3-haiku", "extent": 1, "model_outputs": outputs("abcd", "a") },
             { "session_id": "c", "winner": "tie", "extent": 0, "model_outputs": outputs("ab", "a") },
             { "session_id": "d", "winner": "org/m", "extent": 1, "model_outputs": outputs("x... (truncated)", "a") },
+            { "session_id": "e", "winner": null, "model_outputs": outputs("x", "a") },
         ]);
         std::fs::write(&path, rows.to_string()).unwrap();
         let rows = read_comparisons(&path, "haiku").unwrap();
         let reward = super::reward(&path, &rows, None, None).unwrap();
         // (1 - 0.5) / 4: the cut answer is in the total alone.
         assert_eq!((reward.reward, reward.wb_reward, reward.total, reward.avg_len), (0.125, 12.5, 4, Some(8.0 / 3.0)));
+        assert_eq!(reward.n_unparsed, 1);
         // Rewards 1, -0.5, 0, 0: squares 1.25, less 4 / 64, over 3 and 4.
         let half = 100.0 * 1.959_964 * (1.1875f64 / 12.0).sqrt();
         assert!((reward.wb_reward_high.unwrap() - 12.5 - half).abs() < 1e-4, "{reward:?}");

@@ -11,7 +11,7 @@ use crate::{config, interrupt, tokens};
 use anyhow::{Result, bail};
 use drift_chat::read_pairs;
 use drift_lm::{ModelConfig, Packed};
-use drift_train::examples::Order;
+use drift_train::examples::{Order, most_at_once};
 use drift_train::{Event, Example, Job, train};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -81,6 +81,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
 
     let memory = activation_bytes(policy.model.config(), &settings, options.model.precision);
     let train_config = drift_train::TrainConfig { order: Order::Sequential, ..train_config(&settings, 0, 1) };
+    let most = tokens.chunks(batch).map(|step| most_at_once(step, train_config.micro_tokens)).max().unwrap_or(0);
+    let predicted = training_peak(policy.model.config(), &settings, options.model.precision, most);
     let dir = tempfile::tempdir()?;
     let job = Job {
         config: &train_config,
@@ -91,8 +93,6 @@ pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
     };
     let bar = talk.bar("training", (steps + 1) as u64, Unit::Count);
     let (start, mut referenced, mut marks) = (Instant::now(), None, Vec::new());
-    let longest = tokens.iter().copied().max().unwrap_or(0);
-    let predicted = training_peak(policy.model.config(), &settings, options.model.precision, longest);
     let mut breakdown = Vec::new();
     let bounds = Bounds::measure(options.model.precision.into());
     train(&mut policy.model, examples, &job, &mut |event| {

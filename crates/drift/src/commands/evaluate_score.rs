@@ -211,7 +211,7 @@ pub fn alpaca_eval_table(out: &mut impl Write, scores: &[alpaca_eval::Score]) ->
         writeln!(
             out,
             "{:width$} {:>8} {:>8.2} {:>16} {:>5} {:>6} {:>5} {:>5} {:>8} {:>7}",
-            score.model,
+            plain(&score.model),
             shown(score.length_controlled_winrate),
             score.win_rate,
             between(score.win_rate_low, score.win_rate_high),
@@ -242,7 +242,7 @@ pub fn wildbench_table(out: &mut impl Write, figures: &[Figures]) -> std::io::Re
             Figures::Score(score) => writeln!(
                 out,
                 "{:width$} {:10} {:>7.2} {:>16} {:>10} {:>5} {:>8} {:>7}",
-                score.model,
+                plain(&score.model),
                 "WB-Score",
                 score.wb_score,
                 between(score.wb_score_low, score.wb_score_high),
@@ -254,18 +254,23 @@ pub fn wildbench_table(out: &mut impl Write, figures: &[Figures]) -> std::io::Re
             Figures::Reward(reward) => writeln!(
                 out,
                 "{:width$} {:10} {:>7.2} {:>16} {:>10} {:>5} {:>8} {:>7}",
-                reward.model,
+                plain(&reward.model),
                 "WB-Reward",
                 reward.wb_reward,
                 between(reward.wb_reward_low, reward.wb_reward_high),
                 shown(reward.wb_reward_task_macro),
                 reward.total,
-                "-",
+                reward.n_unparsed,
                 shown(reward.avg_len),
             )?,
         }
     }
     Ok(())
+}
+
+/// A name from a file, without what a terminal would obey.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn shown(value: Option<f64>) -> String {

@@ -232,6 +232,8 @@ pub struct Method {
     /// The same; empty: `train.beta`.
     #[serde(deserialize_with = "range::each_above_zero")]
     pub betas: Vec<f64>,
+    /// The same; empty: `train.loss`.
+    pub losses: Vec<Loss>,
     /// Iterations without a better result on the held-out pairs after which no other is begun; 0: all are done.
     pub stop_after: usize,
 }
@@ -249,6 +251,7 @@ impl Default for Method {
             undesirable_weight: 1.0,
             learning_rates: Vec::new(),
             betas: Vec::new(),
+            losses: Vec::new(),
             stop_after: 0,
         }
     }
@@ -497,11 +500,14 @@ pub struct Evaluate {
     pub max_new_tokens: usize,
     /// Kinds of requirement, `all`, or a named set of docs/evaluation.md.
     pub kinds: Vec<String>,
+    /// Of the trained models, put to the last one alone.
+    pub last_alone: bool,
 }
 
 impl Default for Evaluate {
     fn default() -> Evaluate {
-        Evaluate { simulated: 0, split: Split::Test, max_new_tokens: 256, kinds: vec!["sometimes".into()] }
+        let kinds = vec!["sometimes".into()];
+        Evaluate { simulated: 0, split: Split::Test, max_new_tokens: 256, kinds, last_alone: false }
     }
 }
 

@@ -225,7 +225,7 @@ function settings() {
       index === 0 && h("th", { scope: "rowgroup", rowspan: all.length }, choice.method), h("td", {}, mark), h("td", {}, h("code", {}, text)), h("td", {}, share))));
   };
   return [
-    h("p", { class: "lead" }, "Each setting was tried for one iteration with the first seed; the one that satisfied most prompts of the dev split was taken, the first of equals."),
+    h("p", { class: "lead" }, "Each setting was tried with the first seed; the one whose last model satisfied most prompts of the dev split was taken, the first of equals."),
     scroll("Settings tried", h("table", { class: "numbers" }, h("thead", {}, h("tr", {}, ["method", "taken", "settings", "satisfied, dev"].map((name) => h("th", { scope: "col" }, name)))), choices.map(group))),
     h("h3", { class: "method" }, "Provenance"),
     scroll("Provenance", factsTable([["drift", report.drift], ["base model", report.model_hash], ["seeds", seeds.join(", ")], ["split", report.split]])),

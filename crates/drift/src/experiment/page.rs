@@ -36,7 +36,7 @@ pub fn write(path: &Path, found: &Found) -> Result<()> {
     let Found { methods, runs, .. } = found;
     let first = runs.first().and_then(|run| run.models.first()).context("no model")?;
     let suite = Suite::deserialize(&first.figures["suite"])?;
-    let choice = |Choice { method, settings, tried }: &Choice| {
+    let choice = |Choice { method, settings, tried, .. }: &Choice| {
         let tried: Vec<_> = tried.iter().map(|(settings, share)| (one_line(settings), share)).collect();
         json!({"method": method, "settings": settings.as_ref().map(one_line), "tried": tried})
     };
@@ -163,8 +163,12 @@ mod tests {
         let methods = ["drift", "spin"];
         let (rows, contrasts) = (rows(runs, &methods), contrasts(runs, &methods));
         let settings: toml::Table = toml::from_str("train.beta = 0.2").unwrap();
-        let choices =
-            [Choice { method: "drift".into(), settings: Some(settings.clone()), tried: vec![(settings, 0.25)] }];
+        let choices = [Choice {
+            method: "drift".into(),
+            settings: Some(settings.clone()),
+            tried: vec![(settings, 0.25)],
+            searched: None,
+        }];
         let (rows, contrasts) = (&rows[..], &contrasts[..]);
         let found = Found {
             root,

@@ -65,9 +65,15 @@ pub struct Arm {
     /// Over what is common.
     #[serde(default)]
     config: Table,
-    /// Over that: tried on dev prompts after one iteration, the best is taken. One entry or none: nothing to choose.
+    /// Over that: tried on dev prompts, the best is taken. One entry or none: nothing to choose.
     #[serde(default)]
     pub search: Vec<Table>,
+}
+
+impl Arm {
+    pub fn has_choice(&self) -> bool {
+        self.search.len() > 1
+    }
 }
 
 /// What tells one run from another.

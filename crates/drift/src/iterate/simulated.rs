@@ -110,8 +110,18 @@ impl Users {
         Ok(Some(answers))
     }
 
-    pub fn judge(&self, run: &Run, name: &str, model: &Weights, satisfied: &mut Vec<Reception>) -> Result<()> {
-        self.ask(run, name, model, satisfied).map(drop)
+    pub fn judge(
+        &self,
+        run: &Run,
+        name: &str,
+        model: &Weights,
+        is_last: bool,
+        satisfied: &mut Vec<Reception>,
+    ) -> Result<()> {
+        match is_last || !run.config.evaluate.last_alone {
+            true => self.ask(run, name, model, satisfied).map(drop),
+            false => Ok(()),
+        }
     }
 }
 

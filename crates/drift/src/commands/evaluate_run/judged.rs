@@ -31,7 +31,8 @@ pub struct Args {
     /// What the records call the model [default: its file's name]
     #[arg(long, value_name = "NAME", conflicts_with = "outputs")]
     name: Option<String>,
-    /// alpaca-eval: the baseline's answers, whose instructions are asked
+    /// alpaca-eval: the baseline's answers, whose instructions are asked; wildbench: another model's answers to compare
+    /// with (WB-Reward) instead of scores (WB-Score)
     #[arg(long, value_name = "FILE")]
     pub reference: Option<PathBuf>,
 }
