@@ -220,8 +220,7 @@ impl Lab<'_> {
         let kernels: BTreeSet<String> = self.kernels(runs.values())?.into_values().collect();
         if kernels.len() > 1 {
             let kernels = Vec::from_iter(kernels).join(" and ");
-            self.talk
-                .warn(format_args!("runs are of different kernels, {kernels}: only its own repeat a run bit for bit"));
+            self.talk.warn(format_args!("runs are of different kernels, {kernels}: its own kind alone repeats a run"));
         }
         Ok(())
     }

@@ -153,6 +153,7 @@ fn every_key_is_read() {
         ("seed_pairs", "Cases { files, seed_pairs }"),
         ("learning_rates", "self.learning_rates"),
         ("betas", "self.betas"),
+        ("losses", "self.losses"),
         ("input_price", "self.input_price"),
         ("output_price", "self.output_price"),
     ];
