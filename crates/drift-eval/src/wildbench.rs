@@ -6,7 +6,9 @@ mod reward;
 mod score;
 mod tasks;
 
-pub use reward::{Comparison, EMPTY, Outcome, Outcomes, Reward, read_comparisons, read_reward_aggregates, reward};
+pub use reward::{
+    Comparison, EMPTY, Outcome, Outcomes, Reward, TRUNCATED, read_comparisons, read_reward_aggregates, reward,
+};
 pub use score::{Score, ScoredRow, read_score_aggregates, read_scores, score};
 pub use tasks::{GROUPS, Prompt, Said, Tasks, cut_words, macro_mean, read_prompts};
 

@@ -134,23 +134,25 @@ impl File {
                 sample.max_new_tokens, train.max_prompt_length, train.max_length
             ));
         }
-        match train.loss {
-            Loss::SigmoidNorm | Loss::Ipo | Loss::Hinge if train.label_smoothing > 0.0 => {
-                return Err(format!(
-                    "train.label_smoothing: {} with loss \"{}\", expected 0; hint: smoothing belongs to \"sigmoid\" (cDPO) \
+        for loss in std::iter::once(&train.loss).chain(&method.losses) {
+            match loss {
+                Loss::SigmoidNorm | Loss::Ipo | Loss::Hinge if train.label_smoothing > 0.0 => {
+                    return Err(format!(
+                        "train.label_smoothing: {} with loss \"{}\", expected 0; hint: smoothing belongs to \"sigmoid\" (cDPO) \
                      and \"robust\"",
-                    train.label_smoothing,
-                    train.loss.name()
-                ));
-            }
-            Loss::Robust if train.label_smoothing == 0.0 => {
-                return Err(
-                    "train.label_smoothing: 0 with loss \"robust\", expected the share of wrong labels, above 0; \
+                        train.label_smoothing,
+                        loss.name()
+                    ));
+                }
+                Loss::Robust if train.label_smoothing == 0.0 => {
+                    return Err(
+                        "train.label_smoothing: 0 with loss \"robust\", expected the share of wrong labels, above 0; \
                             hint: with 0 it is loss \"sigmoid\""
-                        .into(),
-                );
+                            .into(),
+                    );
+                }
+                _ => {}
             }
-            _ => {}
         }
         if method.name == Name::Warm && warm.epochs == 0 {
             return Err(
@@ -228,9 +230,11 @@ fn check_method(
             "method.rank: \"guided\" with sample.guided \"never\", expected guided answers to prefer; hint: sample.guided = \
              \"always\", or another rank"
         }
-        () if loss != method::Loss::Preference && (train.loss != Loss::Sigmoid || train.label_smoothing > 0.0) => {
-            "train.loss and train.label_smoothing: set, expected their defaults with a method of single answers; hint: they \
-             belong to pairs"
+        () if loss != method::Loss::Preference
+            && (train.loss != Loss::Sigmoid || train.label_smoothing > 0.0 || !method.losses.is_empty()) =>
+        {
+            "train.loss, train.label_smoothing, method.losses: one is set, expected their defaults with a method of single \
+             answers; hint: they belong to pairs"
         }
         () if train.precision == Some(Precision::Int8) => {
             "train.precision: \"int8\", expected \"bf16\" or \"f32\": bytes have no gradients; hint: model.precision = \"int8\" is \

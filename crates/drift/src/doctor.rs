@@ -12,7 +12,6 @@ use drift_lm::ModelConfig;
 use drift_lm::load::inspect;
 use drift_lm::params::Layout;
 use drift_train::TrainConfig;
-use drift_train::examples::most_at_once;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -101,7 +100,8 @@ fn needs(out: &mut impl Write, model: &ModelConfig, config: &Config) -> Result<b
         gigabytes(need.training),
         gigabytes(need.sampling)
     )?;
-    let most = most_at_once(&vec![row; train.batch_size], TrainConfig::default().micro_tokens);
+    // Short rows are packed together.
+    let most = row.max(TrainConfig::default().micro_tokens.min(train.batch_size * row));
     let kept = training_peak(model, train, config.train_precision(), most);
     writeln!(
         out,

@@ -225,7 +225,7 @@ impl Lab<'_> {
         Ok(())
     }
 
-    /// What computed each run: a run that was begun on another machine may differ in its last bits.
+    /// What the last call of each run computed with: on other kernels a run differs in its last bits.
     fn kernels<'r>(&self, runs: impl IntoIterator<Item = &'r Run>) -> Result<BTreeMap<String, String>> {
         #[derive(Deserialize)]
         struct Facts {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static ANYTIME: AtomicUsize = AtomicUsize::new(0);
+static TOGETHER: AtomicBool = AtomicBool::new(false);
 
 /// The exit status of a shell command that Ctrl-C ended: 128 + SIGINT.
 pub const EXIT_CODE: u8 = 130;
@@ -24,7 +25,7 @@ pub fn install() -> anyhow::Result<()> {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             std::process::exit(EXIT_CODE.into());
         }
-        if ANYTIME.load(Ordering::SeqCst) > 0 {
+        if ANYTIME.load(Ordering::SeqCst) > 0 && !TOGETHER.load(Ordering::SeqCst) {
             say(format_args!("\n{Interrupted}"));
             std::process::exit(EXIT_CODE.into());
         }
@@ -33,7 +34,13 @@ pub fn install() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// While it lives, the first Ctrl-C ends the process at once: for long work that loses nothing by it.
+/// From now on several works go on at once, or no longer: what one may lose nothing by, another may.
+pub fn together(several: bool) {
+    TOGETHER.store(several, Ordering::SeqCst);
+}
+
+/// While it lives, the first Ctrl-C ends the process at once, unless other work goes on: for long work that loses
+/// nothing by it.
 #[derive(Debug)]
 pub struct Anytime(());
 

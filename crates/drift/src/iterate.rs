@@ -507,7 +507,8 @@ impl Run<'_> {
     /// What the pairs had to teach before and after training on them.
     fn theory(&self, name: &str, [before, after]: [&Weights; 2], pairs: &Rows<Pair>, train: &Train) -> Result<()> {
         let (config, precision) = (self.config, self.config.train_precision());
-        if train.theory_pairs == 0 {
+        // Its quantities are those of DPO's own loss.
+        if train.theory_pairs == 0 || train.loss != crate::config::sections::Loss::Sigmoid {
             return Ok(());
         }
         let stage_config = json!({

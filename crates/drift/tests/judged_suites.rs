@@ -182,10 +182,16 @@ fn wildbench_compares_with_a_reference() {
     let again = ["evaluate", "score", "--suite", "wildbench", "out/ref=theirs/ours.json", "--reference", "theirs"];
     let again = world.ok(&[&again[..], &["--tasks", "tasks.json", "--json"]].concat());
     assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), figures);
-    file("ours-2", &|id| format!("bad {id}"));
-    let error = world.error(&[&args[..], &["ours-2.json"]].concat());
-    assert!(error.contains("expected names of which neither holds the other"), "{error}");
+    let error = world.error(&[&args[..], &["ours.json"]].concat());
+    assert!(error.contains("expected two names"), "{error}");
     assert_eq!(endpoint.asked().len(), 5);
+    // A name within the other is another model all the same.
+    file("our", &|id| format!("bad {id}"));
+    let figures: Value = serde_json::from_str(&world.ok(&[&args[..], &["our.json"]].concat())).unwrap();
+    assert_eq!(
+        (&figures[0]["model"], &figures[0]["lose"], &figures[0]["total"]),
+        (&json!("ours"), &json!(0), &json!(5))
+    );
 }
 
 #[test]

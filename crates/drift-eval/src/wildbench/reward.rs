@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How the official runs write an answer that they cut, and one that is empty.
-const TRUNCATED: &str = "... (truncated)";
+pub const TRUNCATED: &str = "... (truncated)";
 pub const EMPTY: &str = "[This model response is empty.]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,7 @@ pub fn reward(path: &Path, rows: &[Comparison], penalty: Option<usize>, tasks: O
 struct OfficialRow {
     session_id: String,
     /// A model's name or `tie`; null where the judge's reply was no verdict.
+    #[serde(deserialize_with = "Option::deserialize")]
     winner: Option<String>,
     /// 2: by much, 1: slightly.
     #[serde(default)]
@@ -181,8 +182,8 @@ struct OfficialRow {
     model_outputs: BTreeMap<String, String>,
 }
 
-/// Reads the official list of (session_id, model_outputs by name, winner, extent). The reference is the model whose
-/// name contains `reference`.
+/// Reads the official list of (session_id, model_outputs by name, winner, extent). The reference is the model of the
+/// name `reference`, or else the one whose name contains it.
 pub fn read_comparisons(path: &Path, reference: &str) -> Result<Vec<Comparison>> {
     let expected = "a list of session_id, model_outputs, winner, extent";
     let rows: Vec<OfficialRow> = json::parse(path, &json::read(path)?, expected)?;
@@ -191,8 +192,11 @@ pub fn read_comparisons(path: &Path, reference: &str) -> Result<Vec<Comparison>>
 
 fn comparison(row: &OfficialRow, reference: &str, path: &Path, i: usize) -> Result<Comparison> {
     let wrong = |what: &str, hint| Error::new(format!("{}: record {}", path.display(), i + 1), what).hint(hint);
-    let (references, models): (Vec<_>, Vec<_>) =
-        row.model_outputs.iter().partition(|(name, _)| name.contains(reference));
+    let is_named = row.model_outputs.contains_key(reference);
+    let (references, models): (Vec<_>, Vec<_>) = row
+        .model_outputs
+        .iter()
+        .partition(|(name, _)| if is_named { *name == reference } else { name.contains(reference) });
     let ([(reference, theirs)], [(model, ours)]) = (&references[..], &models[..]) else {
         let what = "model_outputs do not hold one answer of the reference and one other, expected both";
         return Err(wrong(what, "which model is the reference?"));

@@ -128,7 +128,10 @@ impl Plan {
         }
         let names: Vec<&str> = plan.arms.iter().map(|arm| arm.name.as_str()).collect();
         if let Some(bad) = names.iter().enumerate().find(|(at, name)| !is_name(name) || names[..*at].contains(name)) {
-            bail!("{name}: method {:?}, expected another name: letters, digits and hyphens, no name twice", bad.1);
+            bail!(
+                "{name}: method {:?}, expected another name: letters, digits and hyphens, no name twice, not log, search or start",
+                bad.1
+            );
         }
         // Whatever is wrong is said before hours are spent.
         for arm in &plan.arms {
@@ -190,8 +193,10 @@ pub fn nested(section: &str, key: &str, value: Value) -> Table {
     Table::from_iter([(section.to_string(), Value::Table(Table::from_iter([(key.to_string(), value)])))])
 }
 
+/// The experiment's own folders are not for methods.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    !["", "log", "search", "start"].contains(&name)
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// `over` takes the place of what has the same key; tables are merged.
@@ -232,6 +237,6 @@ mod tests {
         let mut known = table("a = 1\nlist = [1, 2]\n[train]\nbeta = 0.1\nepochs = 1\n");
         merge(&mut known, table("list = [3]\nb = 2\n[train]\nbeta = 0.3\n"));
         assert_eq!(known, table("a = 1\nlist = [3]\nb = 2\n[train]\nbeta = 0.3\nepochs = 1\n"));
-        assert!(is_name("drift-2") && !is_name("") && !is_name("../x"));
+        assert!(is_name("drift-2") && !is_name("") && !is_name("../x") && !is_name("start"));
     }
 }

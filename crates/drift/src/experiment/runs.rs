@@ -9,7 +9,6 @@ use crate::talk::Talk;
 use crate::{interrupt, iterate, memory};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,8 +45,11 @@ impl Lab<'_> {
         log: &Path,
         on_done: impl Fn(usize, Run) -> Result<()> + Sync,
     ) -> Result<()> {
-        let one = |n: usize, talk: &Talk| on_done(n, self.run(&tasks[n], log, talk)?);
         let jobs = self.jobs.get().min(tasks.len());
+        // Of the memory that is free now, a share; the rest is for the rest of the machine.
+        let share =
+            Some(memory::free() as f64 / 1e9 * 0.75 / jobs.max(1) as f64).filter(|share| *share > 0.0 && jobs > 1);
+        let one = |n: usize, talk: &Talk| on_done(n, self.run(&tasks[n], log, share, talk)?);
         if jobs <= 1 {
             return (0..tasks.len()).try_for_each(|n| one(n, self.talk));
         }
@@ -61,9 +63,11 @@ impl Lab<'_> {
                 pool.install(|| one(n, &self.talk.of(task.at.display())))?;
             }
         };
+        interrupt::together(true);
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| {
+                    let _stop = StopOthers;
                     if let Err(error) = work() {
                         failed.lock().expect(POISONED).get_or_insert(error);
                         interrupt::request();
@@ -71,10 +75,12 @@ impl Lab<'_> {
                 });
             }
         });
+        interrupt::together(false);
         failed.into_inner().expect(POISONED).map_or(Ok(()), Err)
     }
 
-    fn run(&self, task: &Task, log: &Path, talk: &Talk) -> Result<Run> {
+    /// `memory_gb` is for a plan that names none.
+    fn run(&self, task: &Task, log: &Path, memory_gb: Option<f64>, talk: &Talk) -> Result<Run> {
         let &Task { arm, choice, seed, .. } = task;
         let dir = &self.root.join(&task.at);
         let more = task.more.clone();
@@ -94,8 +100,10 @@ impl Lab<'_> {
         for done in &task.done {
             share(&self.root.join(done), dir, config.warm.epochs > 0)?;
         }
-        if self.jobs > NonZeroUsize::MIN {
-            config.train.memory_gb.get_or_insert(memory::free() as f64 / 1e9 / self.jobs.get() as f64);
+        config.train.memory_gb = config.train.memory_gb.or(memory_gb);
+        // It says what lies beside it, which changes from here on.
+        if result.exists() {
+            fs_err::remove_file(&result)?;
         }
         labels::put(dir, arm.labels, arm.flipped, &log.with_file_name("truth.jsonl"), seed)?;
         let summary = iterate::run(&config, talk)?;
@@ -124,22 +132,37 @@ impl Lab<'_> {
     }
 }
 
+/// A run that panics stops the others too.
+struct StopOthers;
+
+impl Drop for StopOthers {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            interrupt::request();
+        }
+    }
+}
+
 /// Links what a run did into the folder of one that begins alike; what differs after all is done anew.
 fn share(from: &Path, dir: &Path, has_warm_start: bool) -> Result<()> {
     for part in folders(from)? {
         let name = part.file_name().unwrap_or_default().to_string_lossy();
+        let is_iteration = name.starts_with("iter-");
         let stages = match &*name {
             "warm" if !has_warm_start => continue,
-            "detect" | "base" | "held-out" | "warm" => vec![part],
-            name if name.starts_with("iter-") => {
-                folders(&part)?.into_iter().filter(|stage| !stage.ends_with("satisfaction")).collect()
-            }
+            "detect" => vec![part],
+            "base" | "held-out" | "warm" => folders(&part)?,
+            _ if is_iteration => folders(&part)?,
             _ => continue,
         };
-        for stage in stages {
+        // An iteration's satisfaction is that of other prompts.
+        let is_shared = |stage: &&PathBuf| {
+            stage.join("manifest.json").is_file() && !(is_iteration && stage.ends_with("satisfaction"))
+        };
+        for stage in stages.iter().filter(is_shared) {
             let to = dir.join(stage.strip_prefix(from)?);
             if !to.exists() {
-                link_all(&stage, &to)?;
+                link_all(stage, &to)?;
             }
         }
     }

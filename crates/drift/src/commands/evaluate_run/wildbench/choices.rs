@@ -1,5 +1,5 @@
 //! WB-Reward: a judge says which of two answers is better, the model's or a reference's. Which of them stands first is
-//! drawn for each task; equal answers are a tie and empty ones are in the total alone, both without a call.
+//! drawn for each task; equal answers are a tie, empty and cut ones are in the total alone, all without a call.
 
 use super::{Output, Shown, file_name, outputs, read_outputs};
 use crate::commands::evaluate_run::judged::Bench;
@@ -7,11 +7,14 @@ use crate::files::write_json;
 use crate::judge::verdicts;
 use crate::seeds::seed;
 use anyhow::{Context, Result, bail};
-use drift_eval::wildbench::{EMPTY, Prompt, Reward, Tasks, cut_words, read_comparisons, reward};
+use drift_eval::wildbench::{EMPTY, Prompt, Reward, TRUNCATED, Tasks, cut_words, read_comparisons, reward};
 use drift_judge::{Choice, Rivals};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// In the place of a winner's name.
+const TIE: &str = "tie";
 
 /// A row of the official list of comparisons.
 #[derive(Serialize)]
@@ -39,7 +42,8 @@ struct Pair {
 impl Pair {
     fn is_asked(&self) -> bool {
         let [ours, theirs] = &self.answers;
-        ours != theirs && ours != EMPTY && theirs != EMPTY
+        let counts = |text: &String| text != EMPTY && !text.ends_with(TRUNCATED);
+        ours != theirs && counts(ours) && counts(theirs)
     }
 
     fn question(&self) -> Rivals<'_> {
@@ -54,9 +58,10 @@ pub fn run(bench: &Bench, prompts: &[Prompt], reference: &Path, tasks: Option<&T
     let stem = reference.file_stem().unwrap_or_default().to_string_lossy();
     let ours = outputs(bench, prompts)?;
     let names = [ours[0].name("model"), theirs[0].name(&stem)];
-    if names[0].contains(&names[1]) || names[1].contains(&names[0]) {
+    if names[0] == names[1] || names.iter().any(|name| name == TIE) {
         bail!(
-            "{}: its model is called {:?} and the other {:?}, expected names of which neither holds the other; hint: --name",
+            "{}: its generator is {:?} and the other {:?}, expected two names, neither of them {TIE:?}; hint: rename one in its \
+             file, or give --name with --model",
             reference.display(),
             names[1],
             names[0]
@@ -82,7 +87,7 @@ pub fn run(bench: &Bench, prompts: &[Prompt], reference: &Path, tasks: Option<&T
         };
         let (winner, extent) = match verdict {
             None => (None, None),
-            Some(Choice::Equal) => (Some("tie"), Some(0)),
+            Some(Choice::Equal) => (Some(TIE), Some(0)),
             Some(Choice::Better { which, by_much }) => {
                 (Some(&*names[which ^ pair.first]), Some(if by_much { 2 } else { 1 }))
             }
