@@ -50,6 +50,7 @@ fn errors_name_place_value_expectation_and_hint() {
         "[cases]\nseed_pairs = [\"b\"]\n[logs]\nfiles = [\"a\"]\n",
         "[method]\nname = \"spn\"\n",
         "[method]\nbetas = [0.1, 0]\n",
+        "[method]\nlosses = [\"ipo\"]\n[train]\nlabel_smoothing = 0.1\n",
         "[logs]\nfiles = [\"a\"]\n[method]\nname = \"warm\"\n[warm]\nepochs = 0\n",
         "[logs]\nfiles = [\"a\"]\n[method]\nname = \"iterdpo\"\nrank = \"command\"\n",
         "[logs]\nfiles = [\"a\"]\n[method]\ncommand = [\"x\"]\n",
