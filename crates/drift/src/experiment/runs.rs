@@ -47,9 +47,8 @@ impl Lab<'_> {
     ) -> Result<()> {
         let jobs = self.jobs.get().min(tasks.len());
         // Of the memory that is free now, a share; the rest is for the rest of the machine.
-        let share =
-            Some(memory::free() as f64 / 1e9 * 0.75 / jobs.max(1) as f64).filter(|share| *share > 0.0 && jobs > 1);
-        let one = |n: usize, talk: &Talk| on_done(n, self.run(&tasks[n], log, share, talk)?);
+        let memory_gb = (jobs > 1).then(|| memory::free() as f64 / 1e9 * 0.75 / jobs as f64).filter(|gb| *gb > 0.0);
+        let one = |n: usize, talk: &Talk| on_done(n, self.run(&tasks[n], log, memory_gb, talk)?);
         if jobs <= 1 {
             return (0..tasks.len()).try_for_each(|n| one(n, self.talk));
         }
