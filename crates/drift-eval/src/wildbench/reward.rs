@@ -105,8 +105,8 @@ pub struct Reward {
     pub outcomes: Outcomes,
     /// Comparisons with a verdict; those with an empty or cut answer are in the total alone.
     pub total: usize,
-    /// Comparisons without: the judge's reply was none.
-    pub n_unparsed: usize,
+    /// Comparisons without: the judge's reply was none. `None` where only the aggregate is known.
+    pub n_unparsed: Option<usize>,
     pub avg_len: Option<f64>,
     /// -1 to 1.
     pub reward: f64,
@@ -135,7 +135,7 @@ impl Reward {
             wb_reward_task_macro: task_macro_reward.map(|reward| 100.0 * reward),
             outcomes,
             total,
-            n_unparsed: 0,
+            n_unparsed: None,
             avg_len: None,
             reward,
             task_macro_reward,
@@ -167,7 +167,7 @@ pub fn reward(path: &Path, rows: &[Comparison], penalty: Option<usize>, tasks: O
     let k = penalty.map_or(-1, |penalty| i64::try_from(penalty).unwrap_or(i64::MAX));
     let reward = Reward::of_outcomes(model_of(path), outcomes, &groups, total);
     let avg_len = Mean::of(&lengths).map(|mean| mean.mean);
-    Ok(Reward { avg_len, n_unparsed: rows.len() - total, k, ..reward })
+    Ok(Reward { avg_len, n_unparsed: Some(rows.len() - total), k, ..reward })
 }
 
 #[derive(Deserialize)]
@@ -285,7 +285,7 @@ mod tests {
         let reward = super::reward(&path, &rows, None, None).unwrap();
         // (1 - 0.5) / 4: the cut answer is in the total alone.
         assert_eq!((reward.reward, reward.wb_reward, reward.total, reward.avg_len), (0.125, 12.5, 4, Some(8.0 / 3.0)));
-        assert_eq!(reward.n_unparsed, 1);
+        assert_eq!(reward.n_unparsed, Some(1));
         // Rewards 1, -0.5, 0, 0: squares 1.25, less 4 / 64, over 3 and 4.
         let half = 100.0 * 1.959_964 * (1.1875f64 / 12.0).sqrt();
         assert!((reward.wb_reward_high.unwrap() - 12.5 - half).abs() < 1e-4, "{reward:?}");

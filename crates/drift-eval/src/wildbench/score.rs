@@ -44,8 +44,8 @@ pub struct Score {
     pub task_categorized_scores: BTreeMap<String, f64>,
     /// Rows with a score.
     pub total: usize,
-    /// Rows without: the judge's reply was no verdict.
-    pub n_unparsed: usize,
+    /// Rows without: the judge's reply was no verdict. `None` where only the aggregate is known.
+    pub n_unparsed: Option<usize>,
     /// Scored rows that are in no group since the answer is empty or cut; `None` where only the aggregate is known.
     pub n_skipped: Option<usize>,
     /// Mean characters of the answers that are neither empty nor cut.
@@ -74,7 +74,7 @@ pub fn score(path: &Path, rows: &[ScoredRow], tasks: Option<&Tasks>) -> Result<S
     Ok(Score {
         wb_score_low: interval.map(|interval| 10.0 * adjusted(interval.low)),
         wb_score_high: interval.map(|interval| 10.0 * adjusted(interval.high)),
-        n_unparsed: rows.len() - mean.n,
+        n_unparsed: Some(rows.len() - mean.n),
         n_skipped: Some(mean.n - lengths.len()),
         avg_len: Mean::of(&lengths).map(|mean| mean.mean),
         ..Score::of_means(model_of(path), mean.mean, means.collect(), mean.n)
@@ -99,7 +99,7 @@ impl Score {
             task_macro_score,
             task_categorized_scores: by_group,
             total,
-            n_unparsed: 0,
+            n_unparsed: None,
             n_skipped: None,
             avg_len: None,
         }
@@ -223,7 +223,7 @@ mod tests {
         let rows = read_scores(&path).unwrap();
         let score = score(&path, &rows, Some(&Tasks::read(&tasks).unwrap())).unwrap();
         // Scores 9, 7, 1 (empty), 6: mean 5.75. Groups: Math (9 + 6) / 2, Planning 9; macro (5 + 1.25 * 8) / 4.75.
-        assert_eq!((&score.model[..], score.total, score.n_unparsed, score.n_skipped), ("m", 4, 1, Some(2)));
+        assert_eq!((&score.model[..], score.total, score.n_unparsed, score.n_skipped), ("m", 4, Some(1), Some(2)));
         assert_eq!((score.score, score.adjusted_score, score.wb_score), (5.75, 1.5, 15.0));
         assert_eq!(score.avg_len, Some(200.0));
         assert!((score.task_macro_score.unwrap() - 15.0 / 4.75).abs() < 1e-12);

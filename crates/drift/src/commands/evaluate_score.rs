@@ -248,7 +248,7 @@ pub fn wildbench_table(out: &mut impl Write, figures: &[Figures]) -> std::io::Re
                 between(score.wb_score_low, score.wb_score_high),
                 shown(score.wb_score_task_macro),
                 score.total,
-                score.n_unparsed,
+                number(score.n_unparsed),
                 shown(score.avg_len),
             )?,
             Figures::Reward(reward) => writeln!(
@@ -260,12 +260,17 @@ pub fn wildbench_table(out: &mut impl Write, figures: &[Figures]) -> std::io::Re
                 between(reward.wb_reward_low, reward.wb_reward_high),
                 shown(reward.wb_reward_task_macro),
                 reward.total,
-                reward.n_unparsed,
+                number(reward.n_unparsed),
                 shown(reward.avg_len),
             )?,
         }
     }
     Ok(())
+}
+
+/// `-`: not known.
+fn number(known: Option<usize>) -> String {
+    known.map_or("-".into(), |n| n.to_string())
 }
 
 /// A name from a file, without what a terminal would obey.
