@@ -12,7 +12,7 @@ use crate::types::Pair;
 ///
 /// # Errors
 /// The first bad row, by line: no prompt, not exactly one assistant message in `chosen` or
-/// `rejected`, an empty answer, or no such shape at all.
+/// `rejected`, an empty answer, a weight below 0, or no such shape at all.
 pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, Error> {
     rows::read(path)
 }
@@ -23,7 +23,13 @@ impl Row for Pair {
     fn check(&self) -> Result<(), String> {
         check_prompt(&self.prompt)?;
         check_answer("chosen", &self.chosen)?;
-        check_answer("rejected", &self.rejected)
+        check_answer("rejected", &self.rejected)?;
+        match self.weight {
+            Some(weight) if !(weight >= 0.0 && weight.is_finite()) => {
+                Err(format!("weight is {weight}, expected a number of at least 0"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn complete(&mut self) {

@@ -10,16 +10,18 @@ use std::ops::Range;
 
 /// One preference pair. The prompt's ids are a prefix of both sequences; each answer ends with its end token. An answer
 /// alone, for a loss that takes such, is a pair whose other side is empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     pub id: String,
     pub prompt: Vec<u32>,
     pub chosen: Vec<u32>,
     pub rejected: Vec<u32>,
+    /// How much its pair term counts, >= 0; 1 where all count alike.
+    pub weight: f64,
 }
 
 impl Example {
-    /// Of the three id lists, not of `id`.
+    /// Of the three id lists, not of `id` and `weight`.
     pub fn hash(&self) -> Hash {
         let mut hasher = blake3::Hasher::new();
         for ids in [&self.prompt, &self.chosen, &self.rejected] {
@@ -222,7 +224,7 @@ mod tests {
     fn example(prompt: usize, chosen: usize, rejected: usize) -> Example {
         let answer = |n: usize, word| (0..n).map(|i| if i + 1 == n { END } else { word }).collect();
         let prompt = (100..).take(prompt).collect();
-        Example { id: "a".into(), prompt, chosen: answer(chosen, 7), rejected: answer(rejected, 8) }
+        Example { id: "a".into(), prompt, chosen: answer(chosen, 7), rejected: answer(rejected, 8), weight: 1.0 }
     }
 
     fn lengths(over_long: OverLong) -> Lengths {
@@ -314,7 +316,7 @@ mod tests {
 
     #[test]
     fn moving_a_token_between_prompt_and_answer_changes_the_hash() {
-        let a = Example { id: "a".into(), prompt: vec![1, 2], chosen: vec![3], rejected: vec![4] };
+        let a = Example { id: "a".into(), prompt: vec![1, 2], chosen: vec![3], rejected: vec![4], weight: 1.0 };
         let b = Example { prompt: vec![1], chosen: vec![2, 3], ..a.clone() };
         assert_ne!(a.hash(), b.hash());
         assert_eq!(a.hash(), Example { id: "b".into(), ..a.clone() }.hash());

@@ -62,7 +62,7 @@ fn mismatched(examples: &[Example], rows: &[usize], max_length: usize) -> Vec<Ex
         let prompt = examples[at].prompt.clone();
         let mut chosen = answer(&examples[other]).to_vec();
         chosen.truncate(max_length.saturating_sub(prompt.len()).max(1));
-        Example { id: examples[at].id.clone(), prompt, chosen, rejected: Vec::new() }
+        Example { id: examples[at].id.clone(), prompt, chosen, rejected: Vec::new(), weight: 1.0 }
     };
     rows.iter().zip(before).map(pair).collect()
 }
@@ -82,6 +82,7 @@ mod tests {
             prompt: vec![prompt; 2],
             chosen: chosen.to_vec(),
             rejected: rejected.to_vec(),
+            weight: 1.0,
         };
         let examples = [example(10, &[1, 2, 3, 4], &[]), example(20, &[], &[5]), example(30, &[6, 7], &[])];
         let rows: Vec<(u32, Vec<u32>)> =

@@ -17,9 +17,9 @@
 //! An answer alone is a pair that lacks the other side: its s is beta r(y+), or -beta r(y-). KTO is for those, and so
 //! is supervised fine-tuning (sft), which is the second term below and nothing else.
 //!
-//! The loss of a step is the mean of l over its pairs plus `rpo_alpha` times the mean of -log pi
-//! over all chosen tokens of the step (RPO, arXiv 2404.19733, eq. 1, normalised as TRL does since
-//! 0.10.1). A pair's own coefficient needs nothing of the other pairs, and the token count of the
+//! The loss of a step is the mean of w l over its pairs, w the weight of a pair (1 unless said otherwise), plus
+//! `rpo_alpha` times the mean of -log pi over all chosen tokens of the step (RPO, arXiv 2404.19733, eq. 1, normalised
+//! as TRL does since 0.10.1). A pair's own coefficient needs nothing of the other pairs, and the token count of the
 //! second term is known beforehand: so pairs go forward and backward one after another.
 //! Everything here is f64.
 
@@ -80,6 +80,13 @@ pub struct PairTerm {
     pub loss: f64,
     pub d_chosen: f64,
     pub d_rejected: f64,
+}
+
+impl PairTerm {
+    /// Of a pair that counts `weight` times.
+    pub fn times(self, weight: f64) -> PairTerm {
+        PairTerm { loss: weight * self.loss, d_chosen: weight * self.d_chosen, d_rejected: weight * self.d_rejected }
+    }
 }
 
 /// What a step minimises: the mean of `loss` over its pairs + `rpo_alpha` x NLL of its chosen tokens.

@@ -19,7 +19,7 @@ pub struct PairRecord {
     pub policy_rejected_logps: f64,
     pub ref_chosen_logps: f64,
     pub ref_rejected_logps: f64,
-    /// Of the pair term alone.
+    /// Of the pair term alone, times the weight of the pair.
     pub loss: f64,
     /// beta (r(y+) - r(y-)), whatever the loss.
     pub margin: f64,

@@ -227,7 +227,7 @@ impl Pass<'_> {
                     n_chosen: chosen.len(),
                     n_rejected: rejected.len(),
                 };
-                let term = objective.loss.term(objective.beta, &pair.above(kl));
+                let term = objective.loss.term(objective.beta, &pair.above(kl)).times(example.weight);
                 let [d_chosen, d_rejected] = objective.token_gradients(&term, rows.len(), chosen_tokens);
                 dlogps[chosen].fill(d_chosen as f32);
                 dlogps[rejected].fill(d_rejected as f32);
@@ -250,11 +250,12 @@ fn check_finite(metrics: &StepMetrics, pairs: &[PairRecord]) -> Result<()> {
     Err(Error::new(format!("step {}", metrics.step), what).hint("lower the learning rate, or train in f32"))
 }
 
-/// Over ids and contents in their order.
+/// Over ids, contents and weights in their order.
 fn set_hash(examples: &[Example], hashes: &[Hash]) -> String {
     let mut hasher = blake3::Hasher::new();
     for (example, hash) in examples.iter().zip(hashes) {
         hasher.update(&(example.id.len() as u64).to_le_bytes()).update(example.id.as_bytes()).update(hash.as_bytes());
+        hasher.update(&example.weight.to_le_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -43,7 +43,7 @@ fn a_step_allocates_for_its_records_alone() {
     let examples = (0..9).map(|i| {
         let other = |ids: &[u32]| ids.iter().map(|id| 3 + (id + i) % (common::VOCAB - 3)).collect();
         let [prompt, chosen, rejected] = [&first.prompt, &first.chosen, &first.rejected].map(|ids| other(ids));
-        Example { id: format!("e{i}"), prompt, chosen, rejected }
+        Example { id: format!("e{i}"), prompt, chosen, rejected, weight: 1.0 }
     });
     let examples: Vec<Example> = examples.collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();

@@ -90,6 +90,27 @@ fn the_first_pair_term_is_ln_2_and_nobody_has_won_yet() {
     );
 }
 
+/// Of two pairs in a step, weights 2 and 0 leave the mean of the first alone: the same loss, the same bits of gradients.
+#[test]
+fn a_pair_counts_as_often_as_its_weight_says() {
+    let objective = Objective { rpo_alpha: 0.0, ..recipe().objective };
+    let config = |batch_size| TrainConfig {
+        objective,
+        batch_size,
+        epochs: 1,
+        order: Order::Sequential,
+        micro_tokens: 1,
+        ..recipe()
+    };
+    let mut pairs = examples(2);
+    let alone = run(&config(1), vec![pairs[0].clone()]);
+    (pairs[0].weight, pairs[1].weight) = (2.0, 0.0);
+    let weighed = run(&config(2), pairs);
+    let (alone, weighed) = (&alone.steps[0], &weighed.steps[0]);
+    assert!(alone.metrics.loss > 0.0 && norm(&alone.grads) > 0.0);
+    assert_eq!((weighed.metrics.loss, &weighed.grads), (alone.metrics.loss, &alone.grads));
+}
+
 #[test]
 fn the_first_pair_term_is_ln_2_in_bf16_too() {
     let (dir, config) = (tempfile::tempdir().unwrap(), recipe());

@@ -167,6 +167,7 @@ fn every_step_of_the_trace_is_met() {
                 prompt: ids(pair.prompt_ids),
                 chosen: ids(pair.chosen_ids),
                 rejected: ids(pair.rejected_ids),
+                weight: 1.0,
             }
         })
         .collect();

@@ -6,7 +6,7 @@
 
 pub mod sections;
 
-use crate::method::{self, Name, Side};
+use crate::method::{self, Name, Prompts, Side};
 use crate::simulated::Suite;
 use drift_chat::LogReader;
 use drift_judge::JudgeSettings;
@@ -245,6 +245,10 @@ fn check_method(
         }
         () if loss == method::Loss::Kto && weights == 0.0 => {
             "method.desirable_weight and undesirable_weight: both 0, so nothing would be trained; hint: 1.0"
+        }
+        () if method.confidence_weights && (recipe.prompts, recipe.rejected) != (Prompts::Disliked, Side::Recorded) => {
+            "method.confidence_weights: true, expected false unless a dissatisfied user's answer is the rejected one; hint: it is \
+             of \"drift\" and \"drift-unguided\""
         }
         () if method.stop_after > 0 && detect.held_out == 0.0 => {
             "method.stop_after: set with detect.held_out 0, expected held-out conversations to tell by; hint: held_out = 0.05"

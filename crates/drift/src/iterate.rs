@@ -448,15 +448,24 @@ impl Run<'_> {
     ) -> Result<Rows<Pair>> {
         let (settings, train) = (&self.config.sample, &self.config.train);
         let (max_prompt, max_length) = (train.max_prompt_length, train.max_length);
-        let stage_config = json!({
-            "sample": settings.pairing(), "max_prompt_length": max_prompt, "max_length": max_length,
-        });
+        let confidence_weights = self.config.method.confidence_weights;
+        let stage_config = pair::settings_json(settings, train, confidence_weights);
         let mut inputs = vec![("model", &*self.base.hash), ("candidates", &*candidates.hash), source];
         inputs.extend(scores.map(|scores| ("scores", &*scores.hash)));
         let manifest = self.stage(at, stage_config, &inputs, |stage| {
             let (format, candidates) = (&self.format, &candidates.rows);
             let scores = scores.map_or(&[][..], |scores| &scores.rows);
-            let job = pair::Job { format, recipe, tasks, candidates, scores, settings, max_prompt, max_length };
+            let job = pair::Job {
+                format,
+                recipe,
+                tasks,
+                candidates,
+                scores,
+                settings,
+                max_prompt,
+                max_length,
+                confidence_weights,
+            };
             pair::run(stage, &job)
         })?;
         self.read(&manifest, at, "pairs.jsonl")

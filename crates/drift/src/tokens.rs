@@ -61,7 +61,8 @@ pub fn example(format: &ChatFormat, pair: &Pair, mode: CompletionMode) -> Result
             }
         }
     }
-    Ok(Example { id: pair.id.clone(), prompt: format.prompt_ids(&pair.prompt)?, chosen, rejected })
+    let (prompt, weight) = (format.prompt_ids(&pair.prompt)?, pair.weight.unwrap_or(1.0));
+    Ok(Example { id: pair.id.clone(), prompt, chosen, rejected, weight })
 }
 
 /// Whether the last id ends an answer.
@@ -111,7 +112,7 @@ pub fn single_answers(
             Ok(completion) => {
                 let (chosen, rejected) =
                     if answer.is_good { (completion.ids, Vec::new()) } else { (Vec::new(), completion.ids) };
-                kept.push(Example { id: answer.id.to_string(), prompt: ids, chosen, rejected });
+                kept.push(Example { id: answer.id.to_string(), prompt: ids, chosen, rejected, weight: 1.0 });
             }
         }
     }

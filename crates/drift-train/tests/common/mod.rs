@@ -82,7 +82,7 @@ pub fn examples(n: usize) -> Vec<Example> {
         .map(|i| {
             let mut answer = || [ids(0, 9), vec![2]].concat();
             let (chosen, rejected) = (answer(), answer());
-            Example { id: format!("e{i}"), prompt: ids(1, 12), chosen, rejected }
+            Example { id: format!("e{i}"), prompt: ids(1, 12), chosen, rejected, weight: 1.0 }
         })
         .collect()
 }

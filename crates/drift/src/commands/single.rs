@@ -99,10 +99,8 @@ pub fn pair(options: &Pair, talk: &Talk) -> Result<PathBuf> {
         ("cases", hash_path(&options.cases)?),
         ("candidates", hash_path(&options.candidates)?),
     ];
-    let stage_config = json!({
-        "sample": config.sample.pairing(), "max_prompt_length": config.train.max_prompt_length,
-        "max_length": config.train.max_length,
-    });
+    let confidence_weights = config.method.confidence_weights;
+    let stage_config = stages::pair::settings_json(&config.sample, &config.train, confidence_weights);
     alone(&options.out, "pair", &["pairs.jsonl"], stage_config, &inputs, talk, |stage| {
         let cases = read_cases(&options.cases)?;
         let job = stages::pair::Job {
@@ -114,6 +112,7 @@ pub fn pair(options: &Pair, talk: &Talk) -> Result<PathBuf> {
             settings: &config.sample,
             max_prompt: config.train.max_prompt_length,
             max_length: config.train.max_length,
+            confidence_weights,
         };
         stages::pair::run(stage, &job)
     })

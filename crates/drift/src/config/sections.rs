@@ -211,6 +211,8 @@ pub struct Method {
     pub name: Name,
     /// Of `spin`: from the second iteration on, the pairs of the one before are trained on too.
     pub mix_previous: bool,
+    /// Of `drift` and `drift-unguided`: a pair of an iteration counts as much as the rejected answer's label is sure.
+    pub confidence_weights: bool,
     /// Of `iterdpo`, which of two fresh answers is the better one: `guided`, `command`, `probe` or `judge`.
     pub rank: Rank,
     /// The judge of `rank = "judge"`, a file of the parser `preference`; absent: the one that is shipped.
@@ -243,6 +245,7 @@ impl Default for Method {
         Method {
             name: Name::Drift,
             mix_previous: true,
+            confidence_weights: false,
             rank: Rank::Guided,
             judge_file: None,
             command: Vec::new(),

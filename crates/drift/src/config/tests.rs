@@ -58,6 +58,7 @@ fn errors_name_place_value_expectation_and_hint() {
         "[logs]\nfiles = [\"a\"]\n[method]\nname = \"kto\"\n[train]\nloss = \"ipo\"\n",
         "[logs]\nfiles = [\"a\"]\n[method]\nname = \"kto\"\n[train]\nbatch_size = 1\n",
         "[logs]\nfiles = [\"a\"]\n[method]\nname = \"kto\"\ndesirable_weight = 0\nundesirable_weight = 0\n",
+        "[logs]\nfiles = [\"a\"]\n[method]\nname = \"spin\"\nconfidence_weights = true\n",
         "[logs]\nfiles = [\"a\"]\n[method]\nstop_after = 1\n[detect]\nheld_out = 0\n",
         "[logs]\nfiles = [\"a\"]\n[evaluate]\nsimulated = 4\nkinds = [\"no-commas\", \"telepathy\"]\n",
         "[logs]\nfiles = [\"a\"]\n[evaluate]\nsimulated = 4\n[gate]\nsimulated = 4\nsplit = \"test\"\n",

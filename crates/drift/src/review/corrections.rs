@@ -43,6 +43,9 @@ pub struct Correction {
     pub at: u64,
     /// How the case was chosen.
     pub mode: Mode,
+    /// How sure who said it is, 0 to 1; absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f32>,
 }
 
 impl Mark {
@@ -83,14 +86,18 @@ impl Corrections {
         said.is_some_and(|verdict| !verdict.is_dsat())
     }
 
-    /// A person's word wins. Returns what was done, if there was one; a label that was right stays as it is, so that
-    /// confirming changes no file that later stages read.
+    /// A person's word wins. Returns what was done, if there was one; a label that was right stays as it is but for a
+    /// confidence that was given, so that confirming changes no file that later stages read.
     pub fn apply(&self, label: &mut Label) -> Option<&'static str> {
         if self.0.is_empty() {
             return None;
         }
-        let verdict = self.get(&turn_key(&label.conversation, label.turn))?.label.verdict()?;
+        let correction = self.get(&turn_key(&label.conversation, label.turn))?;
+        let verdict = correction.label.verdict()?;
         if verdict == label.label {
+            if let (Some(confidence), Some(evidence)) = (correction.confidence, &mut label.evidence) {
+                evidence.confidence = confidence;
+            }
             return Some("confirmed_by_review");
         }
         let probability = |is: bool| if is { 1.0 } else { 0.0 };
@@ -102,7 +109,7 @@ impl Corrections {
         label.evidence = (verdict != Verdict::None).then(|| Evidence {
             detector: "review".to_string(),
             rubric: known.map(|evidence| evidence.rubric).filter(fits).unwrap_or("unspecified".to_string()),
-            confidence: 1.0,
+            confidence: correction.confidence.unwrap_or(1.0),
             cue: None,
         });
         Some("corrected_by_review")
@@ -158,7 +165,7 @@ mod tests {
     use super::*;
 
     fn correction(key: &str, label: Mark) -> Correction {
-        Correction { key: key.into(), label, by: "review".into(), at: 1, mode: Mode::Random }
+        Correction { key: key.into(), label, by: "review".into(), at: 1, mode: Mode::Random, confidence: None }
     }
 
     fn label(verdict: Verdict) -> Label {

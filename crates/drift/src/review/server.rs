@@ -92,7 +92,8 @@ impl Desk {
             return Response::text(400, "no case of this sample");
         }
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let correction = Correction { key, label, by: "review".to_string(), at, mode: self.sample.mode };
+        let correction =
+            Correction { key, label, by: "review".to_string(), at, mode: self.sample.mode, confidence: None };
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         match said.1.append(std::slice::from_ref(&correction)) {
             Ok(()) => {

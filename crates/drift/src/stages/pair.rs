@@ -2,7 +2,7 @@
 //! each with its reason.
 
 use crate::answers::{is_refusal, is_remark, same_text};
-use crate::config::sections::{Cut, Sample};
+use crate::config::sections::{Cut, Sample, Train};
 use crate::method::{Recipe, Side};
 use crate::run_folder::{Counts, Manifest, Stage};
 use crate::stages::rank::Scores;
@@ -11,6 +11,7 @@ use crate::tokens::{self, fit};
 use anyhow::Result;
 use drift_chat::{Message, Pair, Role, write_jsonl};
 use drift_text::{ChatFormat, CompletionMode};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 
 pub struct Job<'a> {
@@ -25,13 +26,40 @@ pub struct Job<'a> {
     pub settings: &'a Sample,
     pub max_prompt: usize,
     pub max_length: usize,
+    /// A pair counts as much as its recorded answer's label is sure, 1 on average.
+    pub confidence_weights: bool,
+}
+
+/// For the manifest.
+pub fn settings_json(sample: &Sample, train: &Train, confidence_weights: bool) -> Value {
+    let mut settings = json!({
+        "sample": sample.pairing(), "max_prompt_length": train.max_prompt_length, "max_length": train.max_length,
+    });
+    if confidence_weights {
+        settings["confidence_weights"] = true.into();
+    }
+    settings
 }
 
 pub fn run(stage: &Stage, job: &Job) -> Result<Manifest> {
     stage.begin(&[])?;
-    let (pairs, counts) = job.pairs()?;
+    let (mut pairs, counts) = job.pairs()?;
+    if job.confidence_weights {
+        weigh(&mut pairs, job.tasks);
+    }
     write_jsonl(&stage.path("pairs.jsonl"), &pairs)?;
     stage.finish(counts, &["pairs.jsonl"])
+}
+
+/// By confidence over the mean confidence; a label without one is sure.
+fn weigh(pairs: &mut [Pair], tasks: &[Task]) {
+    let confidences: HashMap<&str, f64> =
+        tasks.iter().map(|task| (task.id, task.confidence.map_or(1.0, f64::from))).collect();
+    let mean = pairs.iter().map(|pair| confidences[&*pair.id]).sum::<f64>() / pairs.len() as f64;
+    for pair in pairs {
+        // labels that are all worth nothing are all worth the same
+        pair.weight = Some(if mean > 0.0 { confidences[&*pair.id] / mean } else { 1.0 });
+    }
 }
 
 /// One side of a pair: a fresh answer, or else the recorded one.
@@ -104,6 +132,7 @@ impl Job<'_> {
             chosen_ids: ids(&chosen),
             rejected_ids: ids(&rejected),
             rejected_feedback: None,
+            weight: None,
             split: task.split,
         };
         let example = tokens::example(self.format, &pair, CompletionMode::Clean)?;
@@ -143,9 +172,36 @@ mod tests {
     use crate::stages::sample::Mode;
 
     #[test]
+    fn a_pair_weighs_what_its_label_is_worth_and_1_on_average() {
+        let recorded = [Message { role: Role::Assistant, content: "recorded".into() }];
+        let task = |id, confidence| {
+            let (recorded, complaint) = (&recorded[..], None);
+            Task { id, conversation: id, split: None, prompt: &[], recorded, confidence, complaint }
+        };
+        let weights = |confidences: [Option<f32>; 3]| {
+            let ids = ["a", "b", "c"];
+            let tasks: Vec<Task> = ids.iter().zip(confidences).map(|(id, sure)| task(*id, sure)).collect();
+            let mut pairs = ids.map(|id| Pair { id: id.into(), ..Pair::default() });
+            weigh(&mut pairs, &tasks);
+            pairs.map(|pair| pair.weight.unwrap())
+        };
+        assert_eq!(weights([Some(0.5), Some(0.75), Some(0.25)]), [1.0, 1.5, 0.5]);
+        assert_eq!(weights([Some(0.5), None, Some(0.0)]), [1.0, 2.0, 0.0], "a label without a confidence is sure");
+        assert_eq!(weights([Some(0.0); 3]), [1.0; 3]);
+    }
+
+    #[test]
     fn the_sides_of_each_method_by_hand() {
         let recorded = [Message { role: Role::Assistant, content: "recorded".into() }];
-        let task = Task { id: "a", conversation: "a", split: None, prompt: &[], recorded: &recorded, complaint: None };
+        let task = Task {
+            id: "a",
+            conversation: "a",
+            split: None,
+            prompt: &[],
+            recorded: &recorded,
+            confidence: None,
+            complaint: None,
+        };
         let fresh = |text: &str| Candidate {
             case: "a".into(),
             iteration: 1,

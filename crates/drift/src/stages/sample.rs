@@ -78,15 +78,18 @@ pub struct Task<'a> {
     pub prompt: &'a [Message],
     /// Exactly one assistant message.
     pub recorded: &'a [Message],
+    /// Of the label that the recorded answer got, 0 to 1.
+    pub confidence: Option<f32>,
     /// Guidance needs one.
     pub complaint: Option<Complaint<'a>>,
 }
 
 impl<'a> From<&'a Case> for Task<'a> {
     fn from(case: &'a Case) -> Task<'a> {
-        let Case { id, conversation, prompt, rejected, user_preference, split, .. } = case;
+        let Case { id, conversation, prompt, rejected, user_preference, split, evidence, .. } = case;
+        let confidence = evidence.as_ref().map(|evidence| evidence.confidence);
         let complaint = Complaint { prompt, rejected: &rejected[0].content, feedback: &user_preference.content };
-        Task { id, conversation, split: *split, prompt, recorded: rejected, complaint: Some(complaint) }
+        Task { id, conversation, split: *split, prompt, recorded: rejected, confidence, complaint: Some(complaint) }
     }
 }
 
@@ -99,7 +102,7 @@ impl<'a> From<&'a Satisfied> for Task<'a> {
             rejected: &rejected.content,
             feedback,
         });
-        Task { id, conversation, split: *split, prompt, recorded: completion, complaint }
+        Task { id, conversation, split: *split, prompt, recorded: completion, confidence: None, complaint }
     }
 }
 
