@@ -28,7 +28,10 @@ impl Row for Case {
         if self.user_preference.content.trim().is_empty() && !by_deed {
             return Err("`user_preference` is empty, expected the user's feedback".to_string());
         }
-        Ok(())
+        match self.evidence.as_ref().map(|evidence| evidence.confidence) {
+            Some(sure) if !(0.0..=1.0).contains(&sure) => Err(format!("confidence is {sure}, expected 0 to 1")),
+            _ => Ok(()),
+        }
     }
 
     fn complete(&mut self) {

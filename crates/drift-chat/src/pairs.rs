@@ -25,9 +25,7 @@ impl Row for Pair {
         check_answer("chosen", &self.chosen)?;
         check_answer("rejected", &self.rejected)?;
         match self.weight {
-            Some(weight) if !(weight >= 0.0 && weight.is_finite()) => {
-                Err(format!("weight is {weight}, expected a number of at least 0"))
-            }
+            Some(weight) if weight < 0.0 => Err(format!("weight is {weight}, expected a number of at least 0")),
             _ => Ok(()),
         }
     }

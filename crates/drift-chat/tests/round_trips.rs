@@ -1,5 +1,6 @@
 //! What is written reads back the same, and loads nowhere that it does not belong.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -58,14 +59,16 @@ fn chat() -> impl Strategy<Value = Chat> {
 
 fn pair() -> impl Strategy<Value = Pair> {
     let words = || text().prop_filter("an answer", |text| !text.trim().is_empty());
-    (prop::collection::vec(text(), 0..3), words(), words(), words()).prop_map(|(before, request, chosen, rejected)| {
+    let weight = prop::option::of((0u8..9).prop_map(|quarters| f64::from(quarters) / 4.0));
+    let strategy = (prop::collection::vec(text(), 0..3), words(), words(), words(), weight);
+    strategy.prop_map(|(before, request, chosen, rejected, weight)| {
         let turns =
             before.into_iter().flat_map(|text| [message(Role::User, text.clone()), message(Role::Assistant, text)]);
         let prompt: Vec<Message> = turns.chain([message(Role::User, request)]).collect();
         let (chosen, rejected) =
             (vec![message(Role::Assistant, chosen)], vec![message(Role::Assistant, format!("not {rejected}"))]);
         let id = pair_id(&prompt, &chosen, &rejected);
-        Pair { conversation: id.clone(), id, prompt, chosen, rejected, ..Pair::default() }
+        Pair { conversation: id.clone(), id, prompt, chosen, rejected, weight, ..Pair::default() }
     })
 }
 
@@ -130,7 +133,9 @@ proptest! {
             let (prompt, rejected) = (pair.prompt, pair.rejected);
             Case { conversation: id.clone(), id, prompt, rejected, user_preference: words, evidence: None, split: None, key: None }
         };
-        let cases: Vec<Case> = pairs.into_iter().map(case).collect();
+        // a second case of the same id is read as another
+        let mut seen = HashSet::new();
+        let cases: Vec<Case> = pairs.into_iter().map(case).filter(|case| seen.insert(case.id.clone())).collect();
         drift_chat::write_jsonl(&path, &cases).unwrap();
         let entries = read(&path);
         export(&path, Target::Drift, &entries);

@@ -28,7 +28,7 @@ const _: () = assert!(cfg!(target_endian = "little"), "arrays are written as the
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     pub config: Value,
-    /// Hash over ids and tokens of all examples in their order.
+    /// Hash over ids, tokens and weights of all examples in their order.
     pub examples: String,
     pub n_examples: usize,
     /// Hash of the weights that training started from, and the precision of the products.

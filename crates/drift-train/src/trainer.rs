@@ -255,7 +255,9 @@ fn set_hash(examples: &[Example], hashes: &[Hash]) -> String {
     let mut hasher = blake3::Hasher::new();
     for (example, hash) in examples.iter().zip(hashes) {
         hasher.update(&(example.id.len() as u64).to_le_bytes()).update(example.id.as_bytes()).update(hash.as_bytes());
-        hasher.update(&example.weight.to_le_bytes());
+        if example.weight != 1.0 {
+            hasher.update(&example.weight.to_le_bytes());
+        }
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -17,6 +17,7 @@ struct Row {
     prompt: Value,
     chosen: Value,
     rejected: Value,
+    weight: Option<f64>,
 }
 
 pub(super) fn parse(record: &[u8]) -> Result<Parsed, Reason> {
@@ -28,6 +29,7 @@ pub(super) fn parse(record: &[u8]) -> Result<Parsed, Reason> {
     let mut pair = pair(prompt, chosen, rejected)?;
     pair.id = row.id.and_then(Id::text).unwrap_or_default();
     pair.conversation = row.conversation.and_then(|id| id.as_str().map(str::to_string)).unwrap_or_default();
+    pair.weight = row.weight;
     parsed.pairs.push(pair);
     Ok(parsed)
 }

@@ -43,7 +43,8 @@ pub struct Correction {
     pub at: u64,
     /// How the case was chosen.
     pub mode: Mode,
-    /// How sure who said it is, 0 to 1; absent: 1.
+    /// How sure who said it is, 0 to 1, for the weights of pairs: no threshold reads it. Absent: 1 where it changes the
+    /// label, the detector's own where it confirms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f32>,
 }
@@ -68,7 +69,7 @@ impl Corrections {
     /// Of a run folder; none where nobody reviewed.
     pub fn read(root: &Path) -> Result<Corrections> {
         let path = root.join(FILE);
-        let rows: Vec<Correction> = if path.is_file() { files::read_jsonl(&path)? } else { Vec::new() };
+        let rows = if path.is_file() { read(&path)? } else { Vec::new() };
         Ok(Corrections(rows.into_iter().map(|row| (row.key.clone(), row)).collect()))
     }
 
@@ -144,11 +145,20 @@ impl Log {
     }
 }
 
+fn read(path: &Path) -> Result<Vec<Correction>> {
+    let rows: Vec<Correction> = files::read_jsonl(path)?;
+    let bad = rows.iter().find_map(|row| Some((row, row.confidence.filter(|sure| !(0.0..=1.0).contains(sure))?)));
+    match bad {
+        Some((row, sure)) => bail!("{}: {}: confidence is {sure}, expected 0 to 1", path.display(), row.key),
+        None => Ok(rows),
+    }
+}
+
 /// Takes in a file that the page without a server wrote. Rows for turns that the run does not know are left out.
 /// Returns (taken in, left out).
 pub fn import(root: &Path, labels: &Path, file: &Path) -> Result<(usize, usize)> {
     files::must_exist(file, "the corrections that a review page saved")?;
-    let rows: Vec<Correction> = files::read_jsonl(file)?;
+    let rows = read(file)?;
     if rows.is_empty() {
         bail!("{}: empty, expected a correction a line; hint: save the file on the page first", file.display());
     }

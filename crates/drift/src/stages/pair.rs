@@ -44,21 +44,17 @@ pub fn settings_json(sample: &Sample, train: &Train, confidence_weights: bool) -
 pub fn run(stage: &Stage, job: &Job) -> Result<Manifest> {
     stage.begin(&[])?;
     let (mut pairs, counts) = job.pairs()?;
-    if job.confidence_weights {
-        weigh(&mut pairs, job.tasks);
-    }
+    weigh(&mut pairs);
     write_jsonl(&stage.path("pairs.jsonl"), &pairs)?;
     stage.finish(counts, &["pairs.jsonl"])
 }
 
-/// By confidence over the mean confidence; a label without one is sure.
-fn weigh(pairs: &mut [Pair], tasks: &[Task]) {
-    let confidences: HashMap<&str, f64> =
-        tasks.iter().map(|task| (task.id, task.confidence.map_or(1.0, f64::from))).collect();
-    let mean = pairs.iter().map(|pair| confidences[&*pair.id]).sum::<f64>() / pairs.len() as f64;
-    for pair in pairs {
-        // labels that are all worth nothing are all worth the same
-        pair.weight = Some(if mean > 0.0 { confidences[&*pair.id] / mean } else { 1.0 });
+/// Weights to 1 on average; where all are 0, all alike.
+fn weigh(pairs: &mut [Pair]) {
+    let weights: Vec<f64> = pairs.iter().filter_map(|pair| pair.weight).collect();
+    let mean = weights.iter().sum::<f64>() / weights.len() as f64;
+    for weight in pairs.iter_mut().filter_map(|pair| pair.weight.as_mut()) {
+        *weight = if mean > 0.0 { *weight / mean } else { 1.0 };
     }
 }
 
@@ -132,7 +128,7 @@ impl Job<'_> {
             chosen_ids: ids(&chosen),
             rejected_ids: ids(&rejected),
             rejected_feedback: None,
-            weight: None,
+            weight: self.confidence_weights.then(|| task.confidence.map_or(1.0, f64::from)),
             split: task.split,
         };
         let example = tokens::example(self.format, &pair, CompletionMode::Clean)?;
@@ -172,22 +168,15 @@ mod tests {
     use crate::stages::sample::Mode;
 
     #[test]
-    fn a_pair_weighs_what_its_label_is_worth_and_1_on_average() {
-        let recorded = [Message { role: Role::Assistant, content: "recorded".into() }];
-        let task = |id, confidence| {
-            let (recorded, complaint) = (&recorded[..], None);
-            Task { id, conversation: id, split: None, prompt: &[], recorded, confidence, complaint }
+    fn weights_are_1_on_average() {
+        let weighed = |weights: [Option<f64>; 3]| {
+            let mut pairs = weights.map(|weight| Pair { weight, ..Pair::default() });
+            weigh(&mut pairs);
+            pairs.map(|pair| pair.weight)
         };
-        let weights = |confidences: [Option<f32>; 3]| {
-            let ids = ["a", "b", "c"];
-            let tasks: Vec<Task> = ids.iter().zip(confidences).map(|(id, sure)| task(*id, sure)).collect();
-            let mut pairs = ids.map(|id| Pair { id: id.into(), ..Pair::default() });
-            weigh(&mut pairs, &tasks);
-            pairs.map(|pair| pair.weight.unwrap())
-        };
-        assert_eq!(weights([Some(0.5), Some(0.75), Some(0.25)]), [1.0, 1.5, 0.5]);
-        assert_eq!(weights([Some(0.5), None, Some(0.0)]), [1.0, 2.0, 0.0], "a label without a confidence is sure");
-        assert_eq!(weights([Some(0.0); 3]), [1.0; 3]);
+        assert_eq!(weighed([0.5, 0.75, 0.25].map(Some)), [1.0, 1.5, 0.5].map(Some));
+        assert_eq!(weighed([0.0; 3].map(Some)), [1.0; 3].map(Some));
+        assert_eq!(weighed([None; 3]), [None; 3]);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub struct Task<'a> {
     pub prompt: &'a [Message],
     /// Exactly one assistant message.
     pub recorded: &'a [Message],
-    /// Of the label that the recorded answer got, 0 to 1.
+    /// Of a case's label, 0 to 1.
     pub confidence: Option<f32>,
     /// Guidance needs one.
     pub complaint: Option<Complaint<'a>>,
