@@ -224,7 +224,7 @@ mod tests {
         let (whole, small) = (Plan::load(&noise, false).unwrap(), Plan::load(&noise, true).unwrap());
         assert!(whole.arms.iter().any(|arm| arm.flipped == 0.4) && small.experiment.seeds.len() == 1);
         let more = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/more-simulated.toml");
-        assert!([false, true].iter().all(|small| Plan::load(&more, *small).unwrap().arms.len() == 3));
+        assert!([false, true].iter().all(|small| Plan::load(&more, *small).unwrap().arms.len() == 2));
         let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/compare-simulated.toml");
         let (whole, small) = (Plan::load(&recipe, false).unwrap(), Plan::load(&recipe, true).unwrap());
         assert!(whole.experiment.seeds.len() >= 3 && small.experiment.seeds.len() == 1);
