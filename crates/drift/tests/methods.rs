@@ -82,6 +82,40 @@ fn spin_takes_guidance_where_there_is_a_complaint() {
 }
 
 #[test]
+fn pairs_weigh_what_their_labels_are_worth_and_training_heeds_it() {
+    let world = World::new();
+    let method = "[method]\nname = \"drift-unguided\"\n";
+    let plain = run(&world, "plain", method);
+    // somebody who confirms each label and is surer of every other one
+    let said = rows(&plain.join("detect/cases.jsonl")).into_iter().enumerate().map(|(at, case)| {
+        let sure = [0.25, 0.75][at % 2];
+        format!(
+            "{}\n",
+            json!({ "key": case["key"], "label": "DSAT", "by": "a", "at": 0, "mode": "random", "confidence": sure })
+        )
+    });
+    std::fs::create_dir_all(world.path("weighed/review")).unwrap();
+    std::fs::write(world.path("weighed/review/corrections.jsonl"), said.collect::<String>()).unwrap();
+    let weighed = run(&world, "weighed", &format!("{method}confidence_weights = true"));
+    let cases = rows(&weighed.join("detect/cases.jsonl"));
+    let confidence = |pair: &Value| {
+        let case = cases.iter().find(|case| case["id"] == pair["id"]).unwrap();
+        case["evidence"]["confidence"].as_f64().unwrap()
+    };
+    let pairs = rows(&weighed.join("iter-1/pair/pairs.jsonl"));
+    let mean = pairs.iter().map(confidence).sum::<f64>() / pairs.len() as f64;
+    assert!(0.25 < mean && mean < 0.75, "labels of both kinds: {mean}");
+    for pair in &pairs {
+        assert!((pair["weight"].as_f64().unwrap() - confidence(pair) / mean).abs() < 1e-6, "{pair}");
+    }
+    let alike = rows(&plain.join("iter-1/pair/pairs.jsonl"));
+    assert!(alike.len() == pairs.len() && alike.iter().all(|pair| pair.get("weight").is_none()));
+    let trained = |dir: &Path| manifest(&dir.join("iter-1/train"))["outputs"]["checkpoint"].clone();
+    assert_eq!(manifest(&plain.join("warm/train"))["outputs"], manifest(&weighed.join("warm/train"))["outputs"]);
+    assert_ne!(trained(&plain), trained(&weighed));
+}
+
+#[test]
 fn iterdpo_ranks_two_fresh_answers() {
     let world = World::new();
     world.config("run.toml", "run", "guided = \"always\"\nnear_copy = 1.0\n[method]\nname = \"iterdpo\"");

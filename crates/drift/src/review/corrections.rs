@@ -212,6 +212,24 @@ mod tests {
     }
 
     #[test]
+    fn a_given_confidence_is_the_labels_whether_it_was_right_or_not_and_lies_between_0_and_1() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = |mark: Mark, confidence| {
+            let correction = Correction { confidence, ..correction("a:b:2", mark) };
+            let mut said = label(Verdict::Dsat);
+            Corrections(HashMap::from([("a:b:2".into(), correction)])).apply(&mut said);
+            said.evidence.unwrap().confidence
+        };
+        assert_eq!((said(Mark::Dsat, Some(0.2)), said(Mark::Sat, Some(0.2))), (0.2, 0.2));
+        assert_eq!((said(Mark::Dsat, None), said(Mark::Sat, None)), (0.7, 1.0), "the detector's own, and certain");
+
+        let mut log = Log::open(dir.path()).unwrap();
+        log.append(&[Correction { confidence: Some(-0.5), ..correction("a:b:2", Mark::Dsat) }]).unwrap();
+        let line = Corrections::read(dir.path()).unwrap_err().to_string();
+        assert!(line.ends_with("a:b:2: confidence is -0.5, expected 0 to 1"), "{line}");
+    }
+
+    #[test]
     fn a_line_cut_in_two_goes_when_the_next_is_written() {
         let dir = tempfile::tempdir().unwrap();
         Log::open(dir.path()).unwrap().append(&[correction("a:1", Mark::Dsat)]).unwrap();
