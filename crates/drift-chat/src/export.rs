@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::ids::{case_id, pair_id};
 use crate::parquet_write::ParquetWriter;
 use crate::read::Entry;
-use crate::rows::{check_answer, check_prompt, persist, temporary};
+use crate::rows::{Row, check_answer, check_prompt, persist, temporary};
 use crate::types::{Case, Chat, Message, Pair, Role, Signal, UserPreference};
 
 /// What to write.
@@ -51,7 +51,7 @@ pub enum LeftOut {
     NoWords,
     /// Up and down on one answer.
     Contradictory,
-    /// No request before the answer, no text in one of them, or both answers alike.
+    /// No request before the answer, no text in one of them, both answers alike, or a weight out of range.
     NotTrainable,
 }
 
@@ -257,10 +257,7 @@ impl Exporter {
     }
 
     fn pair(&mut self, pair: &Pair) -> io::Result<()> {
-        let trainable = check_prompt(&pair.prompt)
-            .and_then(|()| check_answer("chosen", &pair.chosen))
-            .and_then(|()| check_answer("rejected", &pair.rejected));
-        if trainable.is_err() || pair.chosen == pair.rejected {
+        if pair.check().is_err() || pair.chosen == pair.rejected {
             self.report.leave_out(LeftOut::NotTrainable);
             return Ok(());
         }

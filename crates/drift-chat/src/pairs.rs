@@ -12,7 +12,7 @@ use crate::types::Pair;
 ///
 /// # Errors
 /// The first bad row, by line: no prompt, not exactly one assistant message in `chosen` or
-/// `rejected`, an empty answer, a weight below 0, or no such shape at all.
+/// `rejected`, an empty answer, a weight out of range, or no such shape at all.
 pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, Error> {
     rows::read(path)
 }
@@ -25,7 +25,7 @@ impl Row for Pair {
         check_answer("chosen", &self.chosen)?;
         check_answer("rejected", &self.rejected)?;
         match self.weight {
-            Some(weight) if weight < 0.0 => Err(format!("weight is {weight}, expected a number of at least 0")),
+            Some(weight) if !(0.0..=1e6).contains(&weight) => Err(format!("weight is {weight:?}, expected 0 to 1e6")),
             _ => Ok(()),
         }
     }

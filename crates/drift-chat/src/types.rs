@@ -185,7 +185,7 @@ pub struct Pair {
     /// What the user said of the rejected answer, where it is a log's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_feedback: Option<String>,
-    /// How much its preference counts in training, at least 0; absent: 1.
+    /// How much its preference counts in training, 0 to 1e6; absent: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

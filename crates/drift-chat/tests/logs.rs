@@ -259,6 +259,16 @@ fn rows_are_read_strictly_and_written_whole() {
     std::fs::write(&path, format!("[{}]", cases().trim().replace('\n', ",\n"))).unwrap();
     assert_eq!(read_cases(&path).unwrap(), read_back, "an array reads the same");
 
+    let sure = |confidence: f64| {
+        let mut rows = read_back.clone();
+        let evidence = serde_json::json!({"detector": "d", "rubric": "r", "confidence": confidence, "cue": null});
+        rows[1].evidence = serde_json::from_value(evidence).unwrap();
+        write_jsonl(&path, &rows).unwrap();
+        read_cases(&path).map_err(|error| error.to_string())
+    };
+    assert!(sure(1.0).is_ok());
+    assert!(sure(1.5).unwrap_err().contains("line 2: confidence is 1.5, expected 0 to 1"));
+
     let good = pairs();
     let check = |row: String, expected: &str| {
         std::fs::write(&path, format!("{good}\n{row}")).unwrap();
@@ -273,6 +283,8 @@ fn rows_are_read_strictly_and_written_whole() {
         "no assistant message",
     );
     check(good.replace("\"prompt\"", "\"promt\""), "missing field `prompt`");
+    check(good.replace("\"prompt\"", "\"weight\":-1,\"prompt\""), "weight is -1.0, expected 0 to 1e6");
+    check(good.replace("\"prompt\"", "\"weight\":1e300,\"prompt\""), "weight is 1e300, expected 0 to 1e6");
     check(good.replace("{\"role\"", "#"), "not JSON");
     check("3".to_string(), "expected struct Pair");
 }

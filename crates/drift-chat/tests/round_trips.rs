@@ -181,6 +181,16 @@ fn judged_answers_become_rows_and_the_rest_is_counted() {
         )
     );
 
+    let message = |role, text: &str| vec![message(role, text.into())];
+    let weighed = |weight| {
+        let (prompt, chosen, rejected) =
+            (message(Role::User, "q"), message(Role::Assistant, "a"), message(Role::Assistant, "b"));
+        Entry::Pair(Pair { prompt, chosen, rejected, weight: Some(weight), ..Pair::default() })
+    };
+    let (trl, left_out) = rows(Target::Trl, &[weighed(0.5), weighed(-0.5)]);
+    assert!(trl.len() == 1 && trl[0].ends_with(r#""weight":0.5}"#), "{trl:?}");
+    assert_eq!(left_out, [(LeftOut::NotTrainable, 1)]);
+
     let (kto, left_out) = rows(Target::Kto, &all);
     let labels: Vec<bool> = kto.iter().map(|row| row.ends_with(r#""label":true}"#)).collect();
     assert_eq!(labels, [false, false, true, true]);

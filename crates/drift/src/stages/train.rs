@@ -90,6 +90,12 @@ pub fn run(stage: &Stage, mut policy: Policy, material: &Material, how: &Setting
             stage.dir.display()
         ));
     }
+    if kept.iter().all(|example| example.weight == 0.0) {
+        talk.warn(format_args!(
+            "{}: all pairs have weight 0, so no preference is learnt; hint: the key `weight` of the pairs",
+            stage.dir.display()
+        ));
+    }
     let memory = activation_bytes(policy.model.config(), train, how.precision);
     if memory == 0 {
         talk.warn("memory: too little for weights, gradients and optimiser, training may fail; hint: `drift doctor` counts it");
