@@ -18,6 +18,23 @@ pub fn round_bf16(values: &[f32]) -> Vec<f32> {
     values.iter().map(|&v| bf16::from_f32(v).to_f32()).collect()
 }
 
+/// What is left of B[k, n] as weights in bf16: a value goes to the upper of its two neighbours where its way to it, in steps, is
+/// below the threshold of its place, the fraction of l / p² + j / p with the plastic number p.
+pub fn spread_bf16(b: &[f32], k: usize, n: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(k * n);
+    for l in 0..k as u64 {
+        for j in 0..n as u64 {
+            let value = b[out.len()];
+            let threshold = ((j * 0xC13F_A9A9 + l * 0x91E1_0DA5) % (1 << 32)) >> 16;
+            let lower = f32::from_bits(value.to_bits() >> 16 << 16);
+            let upper = f32::from_bits(((value.to_bits() >> 16) + 1) << 16);
+            let way = (upper as f64 - value as f64) / (upper as f64 - lower as f64);
+            out.push(if way * 65_536.0 <= threshold as f64 { upper } else { lower });
+        }
+    }
+    out
+}
+
 pub fn transpose(a: &[f32], rows: usize, cols: usize) -> Vec<f32> {
     let mut t = vec![0.0; rows * cols];
     for i in 0..rows {

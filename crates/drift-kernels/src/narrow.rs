@@ -7,13 +7,56 @@ use crate::isa::{Isa, vectorized};
 use crate::operand::PANEL;
 use std::borrow::Cow;
 
-/// Rounds to the nearest bf16, ties to even; NaN stays NaN.
+/// Which of the two bf16 numbers beside a value stands for it.
+pub(crate) trait Rounding {
+    /// Added to an f32's bits, so that a carry into the upper 16 rounds away from zero; `place` is [`place`] of the value.
+    fn threshold(bits: u32, place: u32) -> u32;
+}
+
+/// The nearer one, ties to even.
+pub(crate) struct Nearest;
+
+impl Rounding for Nearest {
+    #[inline(always)]
+    fn threshold(bits: u32, _: u32) -> u32 {
+        0x7fff + ((bits >> 16) & 1)
+    }
+}
+
+/// The upper one the more often the nearer a value is to it: each place of a matrix has a threshold, and these are spread
+/// evenly. So small changes of many values are kept on average, where `Nearest` drops those of values that bf16 holds and
+/// enlarges those of values just between two. A place's threshold is always the same, so what stays is rounded as before.
+pub(crate) struct Spread;
+
+impl Rounding for Spread {
+    #[inline(always)]
+    fn threshold(_: u32, place: u32) -> u32 {
+        place >> 16
+    }
+}
+
+/// Fractions of 2³² by which places of a matrix go on from column to column and from row to row: the plane's sequence of
+/// low discrepancy made from the plastic number p, 1/p and 1/p² (Roberts, 2018).
+const NEXT: [u32; 2] = [0xC13F_A9A9, 0x91E1_0DA5];
+
 #[inline(always)]
-pub(crate) fn bf16(value: f32) -> u32 {
+fn place(column: usize, row: usize) -> u32 {
+    (column as u32).wrapping_mul(NEXT[0]).wrapping_add((row as u32).wrapping_mul(NEXT[1]))
+}
+
+/// NaN stays NaN.
+#[inline(always)]
+fn rounded<R: Rounding>(value: f32, place: u32) -> u32 {
     let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    let rounded = bits.wrapping_add(R::threshold(bits, place)) >> 16;
     let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
     if nan { (bits >> 16) | 0x40 } else { rounded }
+}
+
+/// Rounds to the nearest bf16, ties to even.
+#[inline(always)]
+pub(crate) fn bf16(value: f32) -> u32 {
+    rounded::<Nearest>(value, 0)
 }
 
 /// The nearest value of bf16, either one at a tie, in three operations of f32 (Veltkamp's splitting,
@@ -203,8 +246,8 @@ vectorized! {
 }
 
 vectorized! {
-    /// Columns of a panel from rows of `src[columns, k]`, the first at column `at`.
-    pub(crate) fn columns_to_pairs(src: &[f32], k: usize, at: usize, panel: &mut [u16]) {
+    /// Columns of a panel from rows of `src[columns, k]`, the first at column `at`, which is `column` of the matrix.
+    pub(crate) fn columns_to_pairs<R: Rounding>(src: &[f32], k: usize, at: usize, column: usize, panel: &mut [u16]) {
         let n = src.len() / k;
         for from in (0..k).step_by(2 * SIDE) {
             let depth = (k - from).min(2 * SIDE);
@@ -213,8 +256,12 @@ vectorized! {
                 let (mut block, mut turned) = ([[0u32; SIDE]; SIDE], [[0u32; SIDE]; SIDE]);
                 for j in 0..width {
                     let row = &src[(i + j) * k + from..][..depth];
+                    let first = place(column + i + j, from);
                     for (l, values) in row.chunks(2).enumerate() {
-                        block[j][l] = pair(values[0], if values.len() == 2 { values[1] } else { 0.0 });
+                        let upper = first.wrapping_add(place(0, 2 * l));
+                        let lower = if values.len() == 2 { values[1] } else { 0.0 };
+                        block[j][l] = rounded::<R>(values[0], upper)
+                            | (rounded::<R>(lower, upper.wrapping_add(NEXT[1])) << 16);
                     }
                 }
                 turn_block(block.as_flattened(), SIDE, turned.as_flattened_mut(), SIDE);
@@ -255,5 +302,54 @@ vectorized! {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How much of a change of all values is left after rounding, on average over a matrix of `side` rows and columns.
+    fn kept<R: Rounding>(side: usize, values: impl Fn(usize) -> f32, change: f32) -> f64 {
+        let moved = |i: usize| {
+            let place = place(i / side, i % side);
+            let number = |value| f32::from_bits(rounded::<R>(value, place) << 16) as f64;
+            number(values(i) + change) - number(values(i))
+        };
+        (0..side * side).map(moved).sum::<f64>() / (side * side) as f64 / change as f64
+    }
+
+    #[test]
+    fn small_changes_are_kept_on_average() {
+        const STEP: f32 = 1.0 / 128.0; // of bf16 between 1 and 2
+        // As weights are that come from bf16 or from few bits: bf16 numbers, and the middles between two.
+        let numbers = |i: usize| 1.0 + (i * 7 % 120) as f32 * STEP;
+        let middles = |i: usize| numbers(i) + STEP / 2.0;
+        let between = |i: usize| 1.0 + (i * 7919 % 120_011) as f32 / 131_072.0;
+        for change in [STEP / 200.0, STEP / 17.0, -STEP / 200.0] {
+            for side in [576, 610] {
+                assert!((kept::<Spread>(side, numbers, change) - 1.0).abs() < 0.01);
+                assert!((kept::<Spread>(side, middles, change) - 1.0).abs() < 0.01);
+                assert!((kept::<Spread>(side, between, change) - 1.0).abs() < 0.01);
+                assert!((kept::<Spread>(side, |i| -numbers(i), change) - 1.0).abs() < 0.01);
+            }
+        }
+        // What it is for.
+        assert_eq!(kept::<Nearest>(64, numbers, STEP / 200.0), 0.0);
+        assert!(kept::<Nearest>(64, middles, STEP / 200.0) > 50.0);
+    }
+
+    #[test]
+    fn what_bf16_holds_stays() {
+        for value in [0.0, -0.0, 1.0, -3.5, f32::INFINITY, f32::MIN_POSITIVE, bf16_max(), -bf16_max()] {
+            for place in [0, 1 << 16, u32::MAX] {
+                assert_eq!(f32::from_bits(rounded::<Spread>(value, place) << 16).to_bits(), value.to_bits());
+            }
+        }
+        assert!(f32::from_bits(rounded::<Spread>(f32::from_bits(0x7f80_0001), 0) << 16).is_nan());
+    }
+
+    fn bf16_max() -> f32 {
+        f32::from_bits(0x7f7f_0000)
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::bytes::{self, BLOCK, PANEL_BLOCK, ROW_BLOCK};
 use crate::meter::Meter;
-use crate::narrow::{columns_to_pairs, half, low_half, rows_to_pairs, to_bf16, turn};
+use crate::narrow::{Nearest, Spread, columns_to_pairs, half, low_half, rows_to_pairs, to_bf16, turn};
 use crate::par::{self, Shared};
 
 /// Of making operands from f32 matrices.
@@ -251,7 +251,8 @@ impl Panels {
         (self.k, self.n, self.kp) = (k, n, kp);
     }
 
-    /// B[:, at..at + rows] = srcᵀ, src `[rows, k]`: the layout of a weight `[out, in]` used forward.
+    /// B[:, at..at + rows] = srcᵀ, src `[rows, k]`: the layout of a weight `[out, in]` used forward. bf16 alone, where a change
+    /// smaller than its steps would be lost or enlarged, is rounded by [`Spread`].
     pub fn set_columns(&mut self, at: usize, src: &[f32], rows: usize) {
         let (k, panel) = (self.k, self.panel());
         assert!(at + rows <= self.n && src.len() == rows * k, "B[{k}, {}]: columns {at}+{rows}", self.n);
@@ -274,8 +275,12 @@ impl Panels {
                 par::rows(&mut data[first * panel..last * panel], panel, 1, |p, out| {
                     let columns = columns(first + p, at, rows);
                     let src = &src[((first + p) * PANEL + columns.start - at) * k..][..columns.len() * k];
+                    let column = (first + p) * PANEL + columns.start;
+                    if out.len() == half_panel {
+                        return columns_to_pairs::<Spread>(src, k, columns.start, column, out);
+                    }
                     for (i, out) in out.chunks_mut(half_panel).enumerate() {
-                        columns_to_pairs(&half(src, i), k, columns.start, out);
+                        columns_to_pairs::<Nearest>(&half(src, i), k, columns.start, column, out);
                     }
                 });
             }

@@ -15,14 +15,20 @@ fn values(n: usize, seed: u32) -> Vec<f32> {
 }
 
 /// C = A · B by the given path; A is loaded plainly or from its transpose, B by rows or by columns.
-fn run(isa: Isa, precision: Precision, a: &[f32], b: &[f32], m: usize, n: usize, k: usize, turned: bool) -> Vec<f32> {
+#[rustfmt::skip]
+fn run(
+    isa: Isa, precision: Precision, a: &[f32], b: &[f32], m: usize, n: usize, k: usize, turned: bool, by_columns: bool,
+) -> Vec<f32> {
     let (mut rows, mut panels) = (Rows::new(precision), Panels::new(precision));
     panels.shape_to(k, n);
     if turned {
         rows.load_transposed(&naive::transpose(a, m, k), m, k, m);
-        panels.set_columns(0, &naive::transpose(b, k, n), n);
     } else {
         rows.load(a, m, k, k);
+    }
+    if by_columns {
+        panels.set_columns(0, &naive::transpose(b, k, n), n);
+    } else {
         panels.set_rows(0, b, k, n);
     }
     let mut c = vec![f32::NAN; m * n];
@@ -39,6 +45,7 @@ proptest! {
         for precision in Precision::ALL {
             let (x, y) = match precision {
                 Precision::F32 => (a.clone(), b.clone()),
+                Precision::Bf16 if turned => (naive::round_bf16(&a), naive::spread_bf16(&b, k, n)),
                 Precision::Bf16 => (naive::round_bf16(&a), naive::round_bf16(&b)),
                 Precision::Bf16x3 | Precision::Int8 => (a.clone(), b.clone()),
             };
@@ -46,7 +53,7 @@ proptest! {
             // Two halves hold 16 bits, and low · low is left out: at most 3 · 2⁻¹⁸ of each |a b| <= 1.
             let within = 2e-5 + if precision == Precision::Bf16x3 { 3.0 * k as f32 / (1 << 18) as f32 } else { 0.0 };
             for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-                let c = run(isa, precision, &a, &b, m, n, k, turned);
+                let c = run(isa, precision, &a, &b, m, n, k, turned, turned);
                 for (got, want) in c.iter().zip(&expected) {
                     prop_assert!((got - want).abs() < within, "{isa:?} {precision:?}: {got}, oracle {want}");
                 }
@@ -63,14 +70,22 @@ proptest! {
             panels[0].set_rows(0, &b, k, n);
             panels[1].set_rows(cut, &b[cut * n..], k - cut, n);
             panels[1].set_rows(0, &b, cut, n);
-            let mut rows = Rows::new(precision);
-            rows.load(&values(3 * k, seed ^ 1), 3, k, k);
-            let products = panels.map(|panels| {
-                let mut c = vec![0.0; 3 * n];
-                product(Isa::Portable, &rows, 0..3, &panels, 0..n, 0, &mut c, n, false);
-                c
-            });
-            prop_assert_eq!(&products[0], &products[1]);
+            let mut columns = [Panels::new(precision), Panels::new(precision)];
+            columns.iter_mut().for_each(|panels| panels.shape_to(n, k));
+            columns[0].set_columns(0, &b, k);
+            columns[1].set_columns(cut, &b[cut * n..], k - cut);
+            columns[1].set_columns(0, &b[..cut * n], cut);
+            for pieces in [panels, columns] {
+                let (depth, width) = pieces[0].shape();
+                let mut rows = Rows::new(precision);
+                rows.load(&values(3 * depth, seed ^ 1), 3, depth, depth);
+                let products = pieces.map(|panels| {
+                    let mut c = vec![0.0; 3 * width];
+                    product(Isa::Portable, &rows, 0..3, &panels, 0..width, 0, &mut c, width, false);
+                    c
+                });
+                prop_assert_eq!(&products[0], &products[1]);
+            }
         }
     }
 
@@ -79,8 +94,8 @@ proptest! {
         let (a, b) = (values(m * k, seed), values(k * n, seed ^ 7));
         for precision in Precision::ALL {
             for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-                let together = run(isa, precision, &a, &b, m, n, k, false);
-                let last = run(isa, precision, &a[(m - 1) * k..], &b, 1, n, k, true);
+                let together = run(isa, precision, &a, &b, m, n, k, false, true);
+                let last = run(isa, precision, &a[(m - 1) * k..], &b, 1, n, k, true, true);
                 prop_assert_eq!(&together[(m - 1) * n..], &last[..]);
             }
         }
@@ -91,7 +106,7 @@ proptest! {
         let (a, b) = (values(m * k, seed), values(k * n, seed ^ 5));
         let fused = [Isa::Avx2, Isa::Avx512];
         let all: Vec<_> = fused.into_iter().filter(|isa| isa.available())
-            .map(|isa| run(isa, Precision::F32, &a, &b, m, n, k, false)).collect();
+            .map(|isa| run(isa, Precision::F32, &a, &b, m, n, k, false, false)).collect();
         for other in all.iter().skip(1) {
             prop_assert_eq!(&all[0], other);
         }
@@ -111,7 +126,7 @@ proptest! {
             right.load(&a[cut..], m, k - cut, k);
             let (first, ld) = (m / 2, n);
             for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-                let whole = run(isa, precision, &a, &b, m, n, k, false);
+                let whole = run(isa, precision, &a, &b, m, n, k, false, false);
                 let mut c = vec![0.0; (m - first) * ld];
                 product(isa, &left, first..m, &panels, 32..n, 0, &mut c, ld, false);
                 product(isa, &right, first..m, &panels, 32..n, cut, &mut c, ld, true);

@@ -43,10 +43,11 @@ pub struct Reference {
     pub cached: usize,
 }
 
-pub fn precision_name(precision: Precision) -> &'static str {
+/// How weights are rounded belongs to it.
+fn precision_name(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "f32",
-        Precision::Bf16 => "bf16",
+        Precision::Bf16 => "bf16-spread",
         Precision::Bf16x3 => "bf16x3",
         Precision::Int8 => "int8",
     }

@@ -124,7 +124,7 @@ fn the_first_pair_term_is_ln_2_in_bf16_too() {
         ControlFlow::Continue(())
     };
     let report = train(&mut model, examples(9), &job(&config, dir.path()), &mut observe).unwrap();
-    assert!(report.reference.to_str().unwrap().ends_with("-bf16.jsonl"));
+    assert!(report.reference.to_str().unwrap().ends_with("-bf16-spread.jsonl"));
     assert!(margins[0] == 0.0 && margins[5] > 0.01, "{margins:?}");
 }
 
