@@ -2,14 +2,15 @@
 """This build beside what a user could take instead, in turn, every output kept.
 
     bench/peers.py run --python VENV/bin/python --scripts DIR --hf MODEL_DIR --gguf FILE --pairs FILE
-                       [--llama DIR --bf16 GGUF --q8 GGUF] [--jemalloc LIB] [--only WORK...] [--rounds 3]
+                       [--llama DIR --bf16 GGUF --q8 GGUF] [--jemalloc LIB] [--only WORK...] [--who NAME...] [--rounds 3]
     bench/peers.py table        # the README's table, each work from the newest record that has it
 
 DIR of --scripts has trl_dpo.py (one optimiser step of four pairs with TRL's DPOTrainer, the reference pass included) and
 hf_generate.py (generate of transformers on 16 prompts, 128 new tokens). MODEL_DIR, FILE and the two other GGUF files are the same
 model. --llama: llama.cpp's programs llama-bench and llama-batched-bench. --jemalloc: TRL runs with this allocator too, huge pages
-and all. Nothing else should run. A record is one JSON line a run: bench/records/DATE.jsonl, DATE-2.jsonl for the next of a day.
-`table` puts medians between the README's two marks.
+and all, and again with trl_answers_only.py, the reference pass left out. Nothing else should run. A record is one JSON line a run:
+bench/records/DATE.jsonl, DATE-2.jsonl for the next of a day; one made with --who belongs into a folder there, since
+`table` takes a work from its newest record, and puts medians between the README's two marks.
 """
 
 import argparse
@@ -55,7 +56,9 @@ def jobs(a):
     trl = [a.python, scripts / "trl_dpo.py", a.hf, a.pairs, "--mode", "bf16_ckpt", "--steps", "1"]
     yield "step", "TRL", trl, {}
     if a.jemalloc:
-        yield "step", "TRL, jemalloc", trl, {"LD_PRELOAD": a.jemalloc, "MALLOC_CONF": HUGE_PAGES}
+        jemalloc = {"LD_PRELOAD": a.jemalloc, "MALLOC_CONF": HUGE_PAGES}
+        yield "step", "TRL, jemalloc", trl, jemalloc
+        yield "step", "TRL, jemalloc, answers only", [a.python, ROOT / "bench" / "trl_answers_only.py", *trl[1:]], jemalloc
     yield "step", "drift", ours("train", "--steps", "1", "--memory-gb", "2.4"), {}
     yield "sample", "transformers", [a.python, scripts / "hf_generate.py", a.hf, a.pairs], {}
     yield "sample", "drift", ours("sample"), {}
@@ -86,7 +89,7 @@ def run(a):
     path = next(path for path in (RECORDS / name for name in names) if not path.exists())
     for number in range(1, a.rounds + 1):
         for work, who, command, environment in jobs(a):
-            if a.only and work not in a.only:
+            if (a.only and work not in a.only) or (a.who and who not in a.who):
                 continue
             start = time.time()
             done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env={**os.environ, **environment})
@@ -149,6 +152,7 @@ def main():
     for name in ("--llama", "--bf16", "--q8", "--jemalloc"):
         runs.add_argument(name)
     runs.add_argument("--only", nargs="+", choices=WORKS, help="these works alone")
+    runs.add_argument("--who", nargs="+", help="these programs alone")
     runs.add_argument("--rounds", type=int, default=3)
     runs.set_defaults(do=run)
     commands.add_parser("table").set_defaults(do=table)
