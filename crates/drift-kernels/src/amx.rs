@@ -99,17 +99,6 @@ pub(crate) unsafe fn bf16_rows(tile: Tile<u16>, rows: usize) {
     rows_with(&mut hardware::Registers, tile, rows);
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub(crate) unsafe fn bf16_rows(_: Tile<u16>, _: usize) {
-    unreachable!("AMX is never chosen on this platform")
-}
-
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-#[allow(dead_code)]
-pub(crate) fn usable() -> bool {
-    false
-}
-
 /// Whether the processor has AMX bf16, the kernel lets us use it, and it computes what we expect.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(crate) fn usable() -> bool {
@@ -276,8 +265,8 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     fn real_tiles_agree_where_the_processor_has_them() {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if hardware::permitted() {
             assert!(usable());
             return;

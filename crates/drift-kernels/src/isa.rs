@@ -48,7 +48,10 @@ impl Isa {
                 Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
                 Isa::Avx512 => avx512,
                 Isa::Avx512Bf16 => avx512 && pairs,
+                #[cfg(target_os = "linux")]
                 Isa::Amx => avx512 && pairs && crate::amx::usable(),
+                #[cfg(not(target_os = "linux"))]
+                Isa::Amx => false,
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

@@ -9,6 +9,7 @@
 //!   other rows of the batch, so the same input gives the same bits in any company;
 //! * in f32, every path with fused multiply-add gives the same bits.
 
+#[cfg(any(all(target_arch = "x86_64", target_os = "linux"), test))]
 mod amx;
 pub mod attention;
 mod bytes;

@@ -3,7 +3,9 @@
 //! A pair is one 32-bit word, so interleaving rows is a shift and an or, and turning a matrix is turning
 //! blocks of 16 x 16 words.
 
-use crate::isa::{Isa, vectorized};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Isa;
+use crate::isa::vectorized;
 use crate::operand::PANEL;
 use std::borrow::Cow;
 

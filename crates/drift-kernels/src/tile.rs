@@ -4,7 +4,6 @@
 //! accumulator an element, so an element's value does not depend on how rows are grouped, and the
 //! f32 kernels with fused multiply-add agree to the bit.
 
-use crate::amx;
 use crate::isa::Isa;
 use crate::narrow::{nearest, stack_pairs, to_bf16};
 use crate::operand::PANEL;
@@ -80,10 +79,10 @@ impl Operand for u16 {
     const PAIR: usize = 2;
     const K: usize = 32;
     unsafe fn rows(isa: Isa, tile: Tile<u16>, rows: usize) {
-        if isa == Isa::Amx && tile.k.is_multiple_of(32) {
-            amx::bf16_rows(tile, rows);
-        } else {
-            bf16_rows(isa, tile, rows);
+        match isa {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Isa::Amx if tile.k.is_multiple_of(32) => crate::amx::bf16_rows(tile, rows),
+            _ => bf16_rows(isa, tile, rows),
         }
     }
 }
