@@ -1,12 +1,13 @@
-//! Rows as 16-bit integers, for products that need more bits than bf16 has.
+//! Rows as 16-bit integers, for products that need more bits than bf16 has: scores, and layers forward.
 //!
 //! A row is stored in units of its norm / 32,000, so a product of two rows is off by about 1e-5 of the
-//! product of their norms: fifteen times less than with bf16, at the same speed (`vpdpwssd`). By
+//! product of their norms: fifteen times less than with bf16 in scores, at the same speed (`vpdpwssd`). By
 //! Cauchy and Schwarz neither a product nor a part of its sum leaves 32 bits. Sums are exact, so every
 //! path gives the same bits.
 
 use crate::elementwise::dots;
 use crate::isa::{Isa, vectorized};
+use crate::narrow::Narrow;
 use crate::operand::PANEL;
 use crate::tile::{Operand, Tile, by_rows};
 
@@ -22,18 +23,82 @@ pub(crate) fn units(rows: &[f32], dim: usize, units: &mut [f32]) {
     }
 }
 
-/// The nearest integer, ties to even, for values within 16 bits.
+/// The nearest integer, ties to even, for values within 16 bits: in the lower 16.
 #[inline(always)]
-fn nearest(value: f32) -> i16 {
+fn nearest(value: f32) -> u32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: the sum's low bits are the integer
-    (value + ROUND).to_bits() as i16
+    (value + ROUND).to_bits()
 }
 
 vectorized! {
     pub(crate) fn in_units(row: &[f32], unit: f32, to: &mut [i16]) {
         let per_unit = 1.0 / unit;
         for (to, value) in to.iter_mut().zip(row) {
-            *to = nearest(value * per_unit);
+            *to = nearest(value * per_unit) as i16;
+        }
+    }
+}
+
+/// Columns in their units, of each of which there are so many to 1.
+pub(crate) struct InUnits([f32; PANEL]);
+
+impl InUnits {
+    pub fn of(units: &[f32]) -> InUnits {
+        let mut per_one = [0.0; PANEL];
+        for (per_one, unit) in per_one.iter_mut().zip(units) {
+            *per_one = 1.0 / unit;
+        }
+        InUnits(per_one)
+    }
+}
+
+impl Narrow for InUnits {
+    #[inline(always)]
+    fn narrow(&self, value: f32, column: usize, _: u32) -> u32 {
+        nearest(value * self.0[column]) & 0xffff
+    }
+}
+
+/// Integers as what they are stored in.
+pub(crate) fn bits(values: &mut [i16]) -> &mut [u16] {
+    // SAFETY: both have one size and alignment, and any bits are a value of either.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
+}
+
+/// Rows whose sums are in integers before they are multiplied with their units.
+const GROUP: usize = 12;
+
+/// `C[r, 0..32] (+)= unit of row r · unit of column · Σ_l A[r, l] · B[l, 0..32]`.
+///
+/// SAFETY: as [`Operand::rows`]; C is there, as for `tile::f32_rows`.
+pub(crate) unsafe fn rows_in_units(isa: Isa, tile: Tile<i16>, rows: usize, of_rows: &[f32], of_columns: &[f32; PANEL]) {
+    for first in (0..rows).step_by(GROUP) {
+        let count = GROUP.min(rows - first);
+        let mut sums = [[0.0f32; PANEL]; GROUP];
+        let t = tile.skip(first);
+        i16::rows(isa, Tile { c: sums.as_mut_ptr().cast(), ldc: PANEL, accumulate: false, ..t }, count);
+        add_in_units(&sums[..count], &of_rows[first..], of_columns, t.c, t.ldc, t.accumulate);
+    }
+}
+
+vectorized! {
+    /// C must have as many rows as there are sums.
+    fn add_in_units(
+        sums: &[[f32; PANEL]], of_rows: &[f32], of_columns: &[f32; PANEL], c: *mut f32, ldc: usize, accumulate: bool,
+    ) {
+        for (r, (sums, unit)) in sums.iter().zip(of_rows).enumerate() {
+            // SAFETY: the caller's C.
+            let out = unsafe { &mut *c.add(r * ldc).cast::<[f32; PANEL]>() };
+            let value = |j: usize| sums[j] * (unit * of_columns[j]);
+            if accumulate {
+                for j in 0..PANEL {
+                    out[j] += value(j);
+                }
+            } else {
+                for j in 0..PANEL {
+                    out[j] = value(j);
+                }
+            }
         }
     }
 }

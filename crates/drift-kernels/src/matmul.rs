@@ -5,6 +5,7 @@
 //! weight gradient  dW[out, in] += dYᵀ[out, T] · X   A = dYᵀ, B = panels whose rows are X's rows
 
 use crate::bytes;
+use crate::integer;
 use crate::isa::Isa;
 use crate::meter::Meter;
 use crate::operand::{PANEL, Panels, Rows, Storage};
@@ -123,6 +124,21 @@ unsafe fn one_panel(
                 };
                 u16::rows(isa, t, rows);
             }
+        }
+        (Storage::Int16(x, of_rows), Storage::Int16(y, of_columns)) => {
+            assert!(from.is_multiple_of(2));
+            let t = Tile {
+                a: x.as_ptr().add(first * a.stride),
+                lda: a.stride,
+                b: y.as_ptr().add(skip),
+                k: a.kp.min(b.kp - from),
+                c,
+                ldc,
+                accumulate,
+            };
+            let (of_columns, _) =
+                of_columns[panel / b.panel() * PANEL..].split_first_chunk().expect("units of whole panels");
+            integer::rows_in_units(isa, t, rows, &of_rows[first..], of_columns);
         }
         (Storage::Int8(x), Storage::Int8(y)) => {
             assert_eq!(from, 0, "a product of bytes sums over all of k");

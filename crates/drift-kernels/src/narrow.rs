@@ -1,4 +1,4 @@
-//! Rounding f32 matrices to bf16 operands, two values of k side by side.
+//! f32 matrices as operands of 16 bits a value, two values of k side by side.
 //!
 //! A pair is one 32-bit word, so interleaving rows is a shift and an or, and turning a matrix is turning
 //! blocks of 16 x 16 words.
@@ -9,19 +9,19 @@ use crate::isa::vectorized;
 use crate::operand::PANEL;
 use std::borrow::Cow;
 
-/// Which of the two bf16 numbers beside a value stands for it.
-pub(crate) trait Rounding {
-    /// Added to an f32's bits, so that a carry into the upper 16 rounds away from zero; `place` is [`place`] of the value.
-    fn threshold(bits: u32, place: u32) -> u32;
+/// The 16 bits that stand for a value.
+pub(crate) trait Narrow {
+    /// `column` is counted from the first that is given, `place` is [`place`] of the value in its matrix.
+    fn narrow(&self, value: f32, column: usize, place: u32) -> u32;
 }
 
-/// The nearer one, ties to even.
+/// The nearer of the two bf16 numbers beside a value, ties to even.
 pub(crate) struct Nearest;
 
-impl Rounding for Nearest {
+impl Narrow for Nearest {
     #[inline(always)]
-    fn threshold(bits: u32, _: u32) -> u32 {
-        0x7fff + ((bits >> 16) & 1)
+    fn narrow(&self, value: f32, _: usize, _: u32) -> u32 {
+        bf16(value)
     }
 }
 
@@ -30,10 +30,10 @@ impl Rounding for Nearest {
 /// enlarges those of values just between two. A place's threshold is always the same, so what stays is rounded as before.
 pub(crate) struct Spread;
 
-impl Rounding for Spread {
+impl Narrow for Spread {
     #[inline(always)]
-    fn threshold(_: u32, place: u32) -> u32 {
-        place >> 16
+    fn narrow(&self, value: f32, _: usize, place: u32) -> u32 {
+        rounded(value, place >> 16)
     }
 }
 
@@ -46,11 +46,11 @@ fn place(column: usize, row: usize) -> u32 {
     (column as u32).wrapping_mul(NEXT[0]).wrapping_add((row as u32).wrapping_mul(NEXT[1]))
 }
 
-/// NaN stays NaN.
+/// A bf16 number: the upper 16 bits, one more where the threshold added to all bits carries into them. NaN stays NaN.
 #[inline(always)]
-fn rounded<R: Rounding>(value: f32, place: u32) -> u32 {
+fn rounded(value: f32, threshold: u32) -> u32 {
     let bits = value.to_bits();
-    let rounded = bits.wrapping_add(R::threshold(bits, place)) >> 16;
+    let rounded = bits.wrapping_add(threshold) >> 16;
     let nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
     if nan { (bits >> 16) | 0x40 } else { rounded }
 }
@@ -58,7 +58,7 @@ fn rounded<R: Rounding>(value: f32, place: u32) -> u32 {
 /// Rounds to the nearest bf16, ties to even.
 #[inline(always)]
 pub(crate) fn bf16(value: f32) -> u32 {
-    rounded::<Nearest>(value, 0)
+    rounded(value, 0x7fff + ((value.to_bits() >> 16) & 1))
 }
 
 /// The nearest value of bf16, either one at a tie, in three operations of f32 (Veltkamp's splitting,
@@ -249,7 +249,7 @@ vectorized! {
 
 vectorized! {
     /// Columns of a panel from rows of `src[columns, k]`, the first at column `at`, which is `column` of the matrix.
-    pub(crate) fn columns_to_pairs<R: Rounding>(src: &[f32], k: usize, at: usize, column: usize, panel: &mut [u16]) {
+    pub(crate) fn columns_to_pairs<N: Narrow>(by: &N, src: &[f32], k: usize, at: usize, column: usize, panel: &mut [u16]) {
         let n = src.len() / k;
         for from in (0..k).step_by(2 * SIDE) {
             let depth = (k - from).min(2 * SIDE);
@@ -262,8 +262,8 @@ vectorized! {
                     for (l, values) in row.chunks(2).enumerate() {
                         let upper = first.wrapping_add(place(0, 2 * l));
                         let lower = if values.len() == 2 { values[1] } else { 0.0 };
-                        block[j][l] = rounded::<R>(values[0], upper)
-                            | (rounded::<R>(lower, upper.wrapping_add(NEXT[1])) << 16);
+                        block[j][l] = by.narrow(values[0], i + j, upper)
+                            | (by.narrow(lower, i + j, upper.wrapping_add(NEXT[1])) << 16);
                     }
                 }
                 turn_block(block.as_flattened(), SIDE, turned.as_flattened_mut(), SIDE);
@@ -312,10 +312,10 @@ mod tests {
     use super::*;
 
     /// How much of a change of all values is left after rounding, on average over a matrix of `side` rows and columns.
-    fn kept<R: Rounding>(side: usize, values: impl Fn(usize) -> f32, change: f32) -> f64 {
+    fn kept(by: &impl Narrow, side: usize, values: impl Fn(usize) -> f32, change: f32) -> f64 {
         let moved = |i: usize| {
             let place = place(i / side, i % side);
-            let number = |value| f32::from_bits(rounded::<R>(value, place) << 16) as f64;
+            let number = |value| f32::from_bits(by.narrow(value, i % side, place) << 16) as f64;
             number(values(i) + change) - number(values(i))
         };
         (0..side * side).map(moved).sum::<f64>() / (side * side) as f64 / change as f64
@@ -330,25 +330,25 @@ mod tests {
         let between = |i: usize| 1.0 + (i * 7919 % 120_011) as f32 / 131_072.0;
         for change in [STEP / 200.0, STEP / 17.0, -STEP / 200.0] {
             for side in [576, 610] {
-                assert!((kept::<Spread>(side, numbers, change) - 1.0).abs() < 0.01);
-                assert!((kept::<Spread>(side, middles, change) - 1.0).abs() < 0.01);
-                assert!((kept::<Spread>(side, between, change) - 1.0).abs() < 0.01);
-                assert!((kept::<Spread>(side, |i| -numbers(i), change) - 1.0).abs() < 0.01);
+                assert!((kept(&Spread, side, numbers, change) - 1.0).abs() < 0.01);
+                assert!((kept(&Spread, side, middles, change) - 1.0).abs() < 0.01);
+                assert!((kept(&Spread, side, between, change) - 1.0).abs() < 0.01);
+                assert!((kept(&Spread, side, |i| -numbers(i), change) - 1.0).abs() < 0.01);
             }
         }
         // What it is for.
-        assert_eq!(kept::<Nearest>(64, numbers, STEP / 200.0), 0.0);
-        assert!(kept::<Nearest>(64, middles, STEP / 200.0) > 50.0);
+        assert_eq!(kept(&Nearest, 64, numbers, STEP / 200.0), 0.0);
+        assert!(kept(&Nearest, 64, middles, STEP / 200.0) > 50.0);
     }
 
     #[test]
     fn what_bf16_holds_stays() {
         for value in [0.0, -0.0, 1.0, -3.5, f32::INFINITY, f32::MIN_POSITIVE, bf16_max(), -bf16_max()] {
             for place in [0, 1 << 16, u32::MAX] {
-                assert_eq!(f32::from_bits(rounded::<Spread>(value, place) << 16).to_bits(), value.to_bits());
+                assert_eq!(f32::from_bits(Spread.narrow(value, 0, place) << 16).to_bits(), value.to_bits());
             }
         }
-        assert!(f32::from_bits(rounded::<Spread>(f32::from_bits(0x7f80_0001), 0) << 16).is_nan());
+        assert!(f32::from_bits(Spread.narrow(f32::from_bits(0x7f80_0001), 0, 0) << 16).is_nan());
     }
 
     fn bf16_max() -> f32 {

@@ -47,7 +47,8 @@ proptest! {
                 Precision::F32 => (a.clone(), b.clone()),
                 Precision::Bf16 if turned => (naive::round_bf16(&a), naive::spread_bf16(&b, k, n)),
                 Precision::Bf16 => (naive::round_bf16(&a), naive::round_bf16(&b)),
-                Precision::Bf16x3 | Precision::Int8 => (a.clone(), b.clone()),
+                Precision::Bf16x3 => (a.clone(), b.clone()),
+                Precision::Int16 | Precision::Int8 => unreachable!("not of all"),
             };
             let expected = naive::matmul(&x, &y, m, n, k);
             // Two halves hold 16 bits, and low · low is left out: at most 3 · 2⁻¹⁸ of each |a b| <= 1.
@@ -58,6 +59,45 @@ proptest! {
                     prop_assert!((got - want).abs() < within, "{isa:?} {precision:?}: {got}, oracle {want}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn integers_meet_the_oracle_with_one_result_on_every_path(
+        m in 2usize..150, n in 1usize..110, k in 1usize..140, cut in 1usize..109, seed: u32,
+    ) {
+        let (mut a, b, cut) = (values(m * k, seed), values(k * n, seed ^ 99), cut.min(n));
+        a[..k].fill(0.0);
+        a[k] = 1e6; // beside it a row's other values are below its unit
+        let columns = naive::transpose(&b, k, n);
+        let (mut rows, mut last, mut panels) =
+            (Rows::new(Precision::Int16), Rows::new(Precision::Int16), Panels::new(Precision::Int16));
+        rows.load(&a, m, k, k);
+        last.load(&a[(m - 1) * k..], 1, k, k);
+        panels.shape_to(k, n);
+        panels.set_columns(cut, &columns[cut * k..], n - cut);
+        panels.set_columns(0, &columns[..cut * k], cut);
+
+        let oracle = naive::matmul(&a, &b, m, n, k);
+        let norms = |of: &[f32]| -> Vec<f32> {
+            of.chunks(k).map(|row| row.iter().map(|x| x * x).sum::<f32>().sqrt()).collect()
+        };
+        // Half a unit a value on either side, a unit a 32,000th of the norm: by Cauchy and Schwarz the root of k of them.
+        let within = 1.01 * (k as f32).sqrt() / 32_000.0;
+        let (of_rows, of_columns) = (norms(&a), norms(&columns));
+        let mut first: Option<Vec<f32>> = None;
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            let mut c = vec![f32::NAN; m * n];
+            product(isa, &rows, 0..m, &panels, 0..n, 0, &mut c, n, false);
+            for (i, (got, want)) in c.iter().zip(&oracle).enumerate() {
+                let within = within * of_rows[i / n] * of_columns[i % n];
+                prop_assert!((got - want).abs() <= within, "{isa:?}: {got}, oracle {want}, within {within}");
+            }
+            let mut alone = vec![1.0; n];
+            product(isa, &last, 0..1, &panels, 0..n, 0, &mut alone, n, true);
+            let added: Vec<f32> = c[(m - 1) * n..].iter().map(|value| 1.0 + value).collect();
+            prop_assert_eq!(alone, added, "{:?}", isa);
+            prop_assert_eq!(first.get_or_insert_with(|| c.clone()), &c, "{:?}", isa);
         }
     }
 

@@ -35,16 +35,17 @@ impl Tape {
     /// the rest keep only their input. Results do not depend on it.
     pub fn new(model: &Model, budget: usize) -> Tape {
         let (precision, layers) = (model.precision(), model.config().num_layers);
+        let gradients = precision.gradients();
         Tape {
             budget,
-            weights: BackwardLayer::new(precision),
+            weights: BackwardLayer::new(gradients),
             layers: (0..layers).map(|_| Activations::default()).collect(),
             first_kept: 0,
             again: Activations::default(),
             scratch: Scratch::new(precision),
-            backward: BackwardScratch::new(precision),
+            backward: BackwardScratch::new(gradients),
             head: Head::new(precision),
-            head_backward: HeadBackward::new(precision),
+            head_backward: HeadBackward::new(gradients),
             x: Vec::new(),
             dx: Vec::new(),
         }

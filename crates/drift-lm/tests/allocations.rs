@@ -38,7 +38,7 @@ fn alone<R: Send>(work: impl FnOnce(&dyn Fn() -> usize) -> R + Send) -> R {
 
 #[test]
 fn a_training_pass_allocates_nothing() {
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int16] {
         // Everything kept, everything computed again.
         for budget in [usize::MAX, 0] {
             let count = alone(|count| {
@@ -68,7 +68,7 @@ fn a_training_pass_allocates_nothing() {
 
 #[test]
 fn a_decoding_step_allocates_nothing() {
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int16] {
         let model = tiny::model(precision);
         let sampling = Sampling { temperature: 0.8, top_p: 0.95, top_k: 0 };
         // Prompts of the same page as the answers: only the number of steps differs.

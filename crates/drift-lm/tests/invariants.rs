@@ -53,7 +53,7 @@ fn a_packed_pair_equals_two_sequences() {
 
 #[test]
 fn the_batch_changes_no_bit_of_a_row() {
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int16] {
         let model = model(precision);
         let mut all = Packed::default();
         let ranges: Vec<_> = pairs().iter().map(|[p, c, r]| all.push_pair(p, c, r)).collect();
@@ -70,7 +70,7 @@ fn the_batch_changes_no_bit_of_a_row() {
 
 #[test]
 fn threads_change_no_bit() {
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int16] {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
@@ -91,7 +91,7 @@ fn threads_change_no_bit() {
 
 #[test]
 fn recomputed_activations_change_no_bit() {
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int16] {
         let model = model(precision);
         let [prompt, chosen, rejected] = pairs().remove(0);
         let mut batch = Packed::default();
@@ -102,6 +102,24 @@ fn recomputed_activations_change_no_bit() {
             assert!(kept == gradients(&model, &batch, budget), "budget {budget}");
         }
     }
+}
+
+#[test]
+fn a_small_update_moves_log_probs_as_in_f32() {
+    let mut batch = Packed::default();
+    for [p, c, r] in pairs() {
+        batch.push_pair(&p, &c, &r);
+    }
+    let (_, grads) = gradients(&model(Precision::F32), &batch, usize::MAX);
+    let moved = |precision: Precision| -> Vec<f32> {
+        let mut model = model(precision);
+        let before = model.logps(&batch);
+        model.update(|params| params.iter_mut().zip(&grads).for_each(|(p, g)| *p += 1e-3 * g.signum()));
+        model.logps(&batch).iter().zip(before).map(|(after, before)| after - before).collect()
+    };
+    let exact = moved(Precision::F32);
+    let off = [Precision::Int16, Precision::Bf16].map(|precision| distance(&exact, &moved(precision)));
+    assert!(off[0] < 0.01 && off[0] < off[1] / 3.0, "integers, bf16: {off:?}");
 }
 
 #[test]

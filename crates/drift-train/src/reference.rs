@@ -49,6 +49,7 @@ fn precision_name(precision: Precision) -> &'static str {
         Precision::F32 => "f32",
         Precision::Bf16 => "bf16-spread",
         Precision::Bf16x3 => "bf16x3",
+        Precision::Int16 => "int16",
         Precision::Int8 => "int8",
     }
 }

@@ -112,9 +112,9 @@ fn a_pair_counts_as_often_as_its_weight_says() {
 }
 
 #[test]
-fn the_first_pair_term_is_ln_2_in_bf16_too() {
+fn the_first_pair_term_is_ln_2_in_16_bits_too() {
     let (dir, config) = (tempfile::tempdir().unwrap(), recipe());
-    let mut model = Model::new(common::config(), params(1), Precision::Bf16);
+    let mut model = Model::new(common::config(), params(1), Precision::Int16);
     let mut margins = Vec::new();
     let mut observe = |event: Event| {
         if let Event::Step(done) = event {
@@ -124,7 +124,7 @@ fn the_first_pair_term_is_ln_2_in_bf16_too() {
         ControlFlow::Continue(())
     };
     let report = train(&mut model, examples(9), &job(&config, dir.path()), &mut observe).unwrap();
-    assert!(report.reference.to_str().unwrap().ends_with("-bf16-spread.jsonl"));
+    assert!(report.reference.to_str().unwrap().ends_with("-int16.jsonl"));
     assert!(margins[0] == 0.0 && margins[5] > 0.01, "{margins:?}");
 }
 

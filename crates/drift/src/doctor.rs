@@ -117,7 +117,7 @@ fn needs(out: &mut impl Write, model: &ModelConfig, config: &Config) -> Result<b
         gigabytes(checkpoint + need.training)
     )?;
 
-    let speed = products_per_second(config.train_precision().into());
+    let speed = products_per_second(config.train_precision().in_training());
     let weights = Layout::of(model).len as f64;
     let products = speed * EFFICIENCY / (2.0 * weights); // tokens a second, forward
     // Reference forward, forward, backward (twice), and one more forward where activations are not kept.

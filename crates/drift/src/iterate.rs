@@ -340,7 +340,7 @@ impl Run<'_> {
         let manifest = self.stage("held-out/score", settings, &inputs, |stage| {
             let fresh = pairs.rows.iter().map(|pair| (Kind::FreshAnswer, pair.clone()));
             let revised = found.held_out_pairs.iter().map(|pair| (Kind::Revision, pair.clone()));
-            let policy = Policy::load(&self.base.path, self.config.train_precision())?;
+            let policy = Policy::load(&self.base.path, self.config.train_precision().in_training())?;
             let all = fresh.chain(revised).collect();
             evaluate::score_base(stage, &policy, all, train.max_prompt_length, train.max_length, self.talk)
         })?;
@@ -507,7 +507,7 @@ impl Run<'_> {
         let at = format!("{name}/train");
         let inputs = [&[("model", &*policy.hash)], material_inputs].concat();
         let manifest = self.stage(&at, how.to_json(), &inputs, |stage| {
-            train::run(stage, Policy::load(&policy.path, how.precision)?, material, how, self.talk)
+            train::run(stage, Policy::load(&policy.path, how.precision.in_training())?, material, how, self.talk)
         })?;
         let path = self.at(&at).join(train::CHECKPOINT);
         Ok(Weights { path, hash: manifest.outputs[train::CHECKPOINT].clone() })
@@ -526,7 +526,7 @@ impl Run<'_> {
         });
         let inputs = [("before", &*before.hash), ("after", &*after.hash), ("pairs", &*pairs.hash)];
         self.stage(&format!("{name}/theory"), stage_config, &inputs, |stage| {
-            let open = |weights: &Weights| Policy::load(&weights.path, precision);
+            let open = |weights: &Weights| Policy::load(&weights.path, precision.in_training());
             let (before, after): (&dyn Fn() -> _, &dyn Fn() -> _) = (&|| open(before), &|| open(after));
             let (pairs, sample, seed) = (&pairs.rows[..], train.theory_pairs, config.seed);
             theory::run(stage, &theory::Job { pairs, before, after, train, precision, sample, seed }, self.talk)
@@ -576,7 +576,7 @@ impl Run<'_> {
         });
         self.stage(&at, stage_config, &[("model", &policy.hash), ("held_out", &yardstick.hash)], |stage| {
             let job = evaluate::Job {
-                policy: &Policy::load(&policy.path, config.train_precision())?,
+                policy: &Policy::load(&policy.path, config.train_precision().in_training())?,
                 held_out: &yardstick.rows,
                 beta: config.train.beta,
                 seed: config.seed,

@@ -29,7 +29,7 @@ impl Backward {
     pub fn new(precision: Precision) -> Backward {
         let work = match precision {
             Precision::F32 | Precision::Bf16x3 => Work::F32(Operands::default()),
-            Precision::Bf16 | Precision::Int8 => Work::Bf16(Operands::default()),
+            Precision::Bf16 | Precision::Int16 | Precision::Int8 => Work::Bf16(Operands::default()),
         };
         Backward { work, delta: Vec::new(), parts: Vec::new() }
     }

@@ -32,7 +32,7 @@ impl Forward {
     pub fn new(precision: Precision) -> Forward {
         Forward(match precision {
             Precision::F32 | Precision::Bf16x3 => Work::F32(Operands::default()),
-            Precision::Bf16 | Precision::Int8 => Work::Bf16(Operands::default()),
+            Precision::Bf16 | Precision::Int16 | Precision::Int8 => Work::Bf16(Operands::default()),
         })
     }
 }

@@ -40,8 +40,9 @@ const SLAB: usize = 4096;
 pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
     super::must_have_gradients(options.model.precision)?;
     let model = inspect(&options.model.path()?)?.config;
-    let precision = options.model.precision.into();
-    let bounds = Bounds::measure(precision);
+    let bounds = Bounds::measure(options.model.precision.into());
+    let forward = options.model.precision.in_training();
+    let precision = forward.gradients();
     let lengths: Vec<usize> = options.tokens.iter().map(|&n| n as usize).collect();
     let (tokens, answers) = (lengths.iter().sum::<usize>(), lengths[1] + lengths[2]);
     let segments: Vec<Segment> =
@@ -59,7 +60,7 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
 
     for (name, out, input) in [("qkv", ld, h), ("o", h, width), ("gate, up", 2 * f, h), ("down", h, f)] {
         let (x, dy, w) = (values(tokens * input), values(tokens * out), values(out * input));
-        let (mut a, mut b) = (Rows::new(precision), Panels::new(precision));
+        let (mut a, mut b) = (Rows::new(forward), Panels::new(forward));
         a.load(&x, tokens, input, input);
         b.shape_to(input, out);
         b.set_columns(0, &w, out);
@@ -67,6 +68,7 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
         measure(format!("{name}: forward [{tokens}, {input}] x [{input}, {out}]"), &mut || {
             matmul(&a, &b, &mut y, out, false)
         });
+        (a, b) = (Rows::new(precision), Panels::new(precision));
         a.load(&dy, tokens, out, out);
         b.shape_to(out, input);
         b.set_rows(0, &w, out, input);
@@ -81,13 +83,13 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
 
     let slab = SLAB.min(model.vocab_size);
     let (x, w) = (values(answers * h), values(slab * h));
-    let (mut a, mut b) = (Rows::new(precision), Panels::new(precision));
-    a.load(&x, answers, h, h);
+    let (mut inputs, mut b) = (Rows::new(forward), Panels::new(forward));
+    inputs.load(&x, answers, h, h);
     b.shape_to(h, slab);
     b.set_columns(0, &w, slab);
     let mut logits = vec![0.0; answers * slab];
     measure(format!("head: a slab [{answers}, {h}] x [{h}, {slab}]"), &mut || {
-        product(Isa::current(), &a, 0..answers, &b, 0..slab, 0, &mut logits, slab, false)
+        product(Isa::current(), &inputs, 0..answers, &b, 0..slab, 0, &mut logits, slab, false)
     });
     let mut lse = LogSumExp::default();
     lse.reset(answers);
@@ -96,15 +98,16 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
     measure("head: its gradient".into(), &mut || logp_backward(&mut logits, slab, 0, &sums, &targets, &scale));
 
     let (x, dy) = (values(tokens * 2 * f), values(tokens * 2 * f));
+    let (mut a, mut b) = (Rows::new(precision), Panels::new(precision));
     measure(format!("packing rows [{tokens}, {f}]"), &mut || a.load(&dy, tokens, f, 2 * f));
     measure(format!("packing turned rows [{f}, {tokens}]"), &mut || a.load_transposed(&dy, f, tokens, 2 * f));
     b.shape_to(tokens, f);
     measure(format!("packing panels [{tokens}, {f}]"), &mut || b.set_rows(0, &x, tokens, 2 * f));
-    measure(format!("swiglu [{tokens}, {f}]"), &mut || elementwise::swiglu(&x, f, &mut a));
+    measure(format!("swiglu [{tokens}, {f}]"), &mut || elementwise::swiglu(&x, f, &mut inputs));
     let mut gradient = x.clone();
     measure("swiglu, backward".into(), &mut || elementwise::swiglu_backward(&mut gradient, f, &dy[..tokens * f]));
     let weight = values(h);
-    measure(format!("norm [{tokens}, {h}]"), &mut || norm::forward(&x[..tokens * h], &weight, 1e-5, &mut a));
+    measure(format!("norm [{tokens}, {h}]"), &mut || norm::forward(&x[..tokens * h], &weight, 1e-5, &mut inputs));
     let (mut dx, mut dw, mut rstd) = (vec![0.0; tokens * h], vec![0.0; h], Vec::new());
     measure("norm, backward".into(), &mut || {
         norm::backward(&x[..tokens * h], &weight, 1e-5, &dy[..tokens * h], &mut dx, &mut dw, &mut rstd)
@@ -119,9 +122,9 @@ pub fn run(options: &Options) -> Result<(Measured, Vec<Row>)> {
     });
     let (mut out, mut lse, mut dqkv) =
         (vec![0.0; tokens * width], vec![0.0; heads.queries * tokens], vec![0.0; tokens * ld]);
-    let mut forward = attention::Forward::new(precision);
+    let mut work = attention::Forward::new(forward);
     measure(format!("attention {lengths:?}"), &mut || {
-        attention::forward(&mut forward, &qkv, heads, &segments, &mut out, &mut lse)
+        attention::forward(&mut work, &qkv, heads, &segments, &mut out, &mut lse)
     });
     let (dout, mut backward) = (values(tokens * width), attention::Backward::new(precision));
     measure("attention, backward".into(), &mut || {

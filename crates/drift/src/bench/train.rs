@@ -57,7 +57,7 @@ pub struct Measured {
 pub fn run(options: &Options, talk: &Talk) -> Result<(Measured, Vec<Row>)> {
     super::must_have_gradients(options.model.precision)?;
     let (steps, batch) = (usize::from(options.steps), usize::from(options.batch));
-    let mut policy = Policy::load(&options.model.path()?, options.model.precision)?;
+    let mut policy = Policy::load(&options.model.path()?, options.model.precision.in_training())?;
     let settings = config::sections::Train {
         batch_size: batch,
         memory_gb: options.memory_gb,

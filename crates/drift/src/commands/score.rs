@@ -51,7 +51,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<()> {
         CompletionArg::Template => CompletionMode::Template,
     };
     let pairs = read_pairs(&options.pairs)?;
-    // Single bf16 operands, as in training, put small sums off by up to 1.2 %; in two halves they hold.
+    // Single bf16 operands put small sums off by up to 1.2 %; in two halves they hold.
     let precision = match options.model.precision {
         Precision::F32 => drift_lm::Precision::F32,
         Precision::Bf16 => drift_lm::Precision::Bf16x3,

@@ -132,7 +132,7 @@ pub fn train(options: &Train, talk: &Talk) -> Result<PathBuf> {
     };
     alone(&options.out, "train", &[train::CHECKPOINT, "metrics.jsonl"], how.to_json(), &inputs, talk, |stage| {
         let pairs = read_pairs(&options.pairs)?;
-        let policy = Policy::load(&model, config.train_precision())?;
+        let policy = Policy::load(&model, config.train_precision().in_training())?;
         train::run(stage, policy, &train::Material::Pairs(&pairs), &how, talk)
     })
 }

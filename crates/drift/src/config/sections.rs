@@ -47,6 +47,17 @@ impl From<Precision> for drift_lm::Precision {
     }
 }
 
+impl Precision {
+    /// Where pairs are trained on and scored. A small update's loss is a difference of log-probs, which products of bf16
+    /// forward put off by percents: there `bf16` is for gradients, and 16-bit integers for the rest.
+    pub fn in_training(self) -> drift_lm::Precision {
+        match self {
+            Precision::Bf16 => drift_lm::Precision::Int16,
+            other => other.into(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kv {
