@@ -19,7 +19,8 @@ const NORM: f32 = 32_000.0;
 pub(crate) fn units(rows: &[f32], dim: usize, units: &mut [f32]) {
     dots(rows, rows, dim, units);
     for unit in units {
-        *unit = if *unit == 0.0 { 1.0 } else { unit.sqrt() / NORM };
+        // Where squares underflow, a row counts as zeros.
+        *unit = if *unit < f32::MIN_POSITIVE { 1.0 } else { unit.sqrt() / NORM };
     }
 }
 

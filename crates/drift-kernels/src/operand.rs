@@ -1,6 +1,6 @@
 //! The two operands of a matrix product, laid out for the kernels.
 //!
-//! `Rows` is the left operand A[m, k]: row-major, in f32 or bf16, rows padded with zeros to whole
+//! `Rows` is the left operand A[m, k]: row-major, rows padded with zeros to whole
 //! tiles. `Panels` is the right operand B[k, n]: cut into panels of 32 columns, inside a panel k
 //! runs first, so that a kernel streams it; panels of 16 bits interleave two values of k (the layout of
 //! `vdpbf16ps`, `vpdpwssd` and of AMX tiles). Weights are packed once an update, activations once a product.
@@ -20,7 +20,7 @@ pub const PANEL: usize = 32;
 const K_TILE: usize = 32;
 /// So many rows behind the last are readable: AMX tiles have 16.
 const SPARE_ROWS: usize = 16;
-const NO_GRADIENT: &str = "operands of integers are for the forward pass, expected Precision::gradients";
+const NO_GRADIENT: &str = "operands of integers are for the forward pass, expected another precision for gradients";
 
 /// The type of a product's operands. Sums are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub enum Precision {
     /// Each operand as two bf16 halves, x = high + low, and a product as three of the four products of
     /// halves: 16 bits of accuracy from bf16 units.
     Bf16x3,
-    /// Integers of 16 bits with a unit for each row of A and each column of B, forward; bf16 backward. As fast as bf16 with
-    /// vectors, and log-probs are off by a fifth.
+    /// Integers of 16 bits with a unit for each row of A and each column of B, forward; bf16 backward. Nearly as fast as bf16
+    /// with vectors, and log-probs are off by a fifth of what bf16 makes them.
     Int16,
     /// Bytes with a unit for each 64 values along k: weights of half the memory, for inference alone.
     Int8,
@@ -242,7 +242,7 @@ impl Rows {
 pub struct Panels {
     pub(crate) k: usize,
     pub(crate) n: usize,
-    /// k with its padding; even for bf16.
+    /// k with its padding; even for 16 bits.
     pub(crate) kp: usize,
     /// A panel holds its high half, then its low half.
     pub(crate) halves: usize,

@@ -9,7 +9,7 @@ use crate::narrow::{nearest, stack_pairs, to_bf16};
 use crate::operand::PANEL;
 
 /// One product: `a` points at rows of `lda` elements, `b` at a panel, `c` at rows of `ldc` elements
-/// with at least 32 writable columns. `k` counts elements of A's rows (even for bf16).
+/// with at least 32 writable columns. `k` counts elements of A's rows (even for 16 bits).
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<A, B = A> {
     pub a: *const A,

@@ -93,6 +93,13 @@ proptest! {
                 let within = within * of_rows[i / n] * of_columns[i % n];
                 prop_assert!((got - want).abs() <= within, "{isa:?}: {got}, oracle {want}, within {within}");
             }
+            if n > 32 {
+                let mut part = vec![f32::NAN; (m - 1) * n];
+                product(isa, &rows, 1..m, &panels, 32..n, 0, &mut part, n, false);
+                for i in 1..m {
+                    prop_assert_eq!(&part[(i - 1) * n..][..n - 32], &c[i * n + 32..(i + 1) * n], "{:?}", isa);
+                }
+            }
             let mut alone = vec![1.0; n];
             product(isa, &last, 0..1, &panels, 0..n, 0, &mut alone, n, true);
             let added: Vec<f32> = c[(m - 1) * n..].iter().map(|value| 1.0 + value).collect();

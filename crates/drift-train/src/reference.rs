@@ -43,8 +43,8 @@ pub struct Reference {
     pub cached: usize,
 }
 
-/// How weights are rounded belongs to it.
-fn precision_name(precision: Precision) -> &'static str {
+/// What tells results of one arithmetic from those of another: how weights are rounded belongs to it.
+pub fn precision_name(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "f32",
         Precision::Bf16 => "bf16-spread",

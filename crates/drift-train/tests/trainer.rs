@@ -113,19 +113,21 @@ fn a_pair_counts_as_often_as_its_weight_says() {
 
 #[test]
 fn the_first_pair_term_is_ln_2_in_16_bits_too() {
-    let (dir, config) = (tempfile::tempdir().unwrap(), recipe());
-    let mut model = Model::new(common::config(), params(1), Precision::Int16);
-    let mut margins = Vec::new();
-    let mut observe = |event: Event| {
-        if let Event::Step(done) = event {
-            margins.push(done.metrics.rewards_margins.unwrap());
-            assert!(margins.len() > 1 || done.pairs.iter().all(|p| (p.loss - std::f64::consts::LN_2).abs() < 1e-5));
-        }
-        ControlFlow::Continue(())
-    };
-    let report = train(&mut model, examples(9), &job(&config, dir.path()), &mut observe).unwrap();
-    assert!(report.reference.to_str().unwrap().ends_with("-int16.jsonl"));
-    assert!(margins[0] == 0.0 && margins[5] > 0.01, "{margins:?}");
+    for (precision, name) in [(Precision::Bf16, "-bf16-spread.jsonl"), (Precision::Int16, "-int16.jsonl")] {
+        let (dir, config) = (tempfile::tempdir().unwrap(), recipe());
+        let mut model = Model::new(common::config(), params(1), precision);
+        let mut margins = Vec::new();
+        let mut observe = |event: Event| {
+            if let Event::Step(done) = event {
+                margins.push(done.metrics.rewards_margins.unwrap());
+                assert!(margins.len() > 1 || done.pairs.iter().all(|p| (p.loss - std::f64::consts::LN_2).abs() < 1e-5));
+            }
+            ControlFlow::Continue(())
+        };
+        let report = train(&mut model, examples(9), &job(&config, dir.path()), &mut observe).unwrap();
+        assert!(report.reference.to_str().unwrap().ends_with(name));
+        assert!(margins[0] == 0.0 && margins[5] > 0.01, "{margins:?}");
+    }
 }
 
 #[test]

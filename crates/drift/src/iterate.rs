@@ -333,7 +333,7 @@ impl Run<'_> {
         let pairs = self.make_pairs("held-out/pair", plain, &candidates, None, &tasks, source)?;
         let train = &self.config.train;
         let settings = json!({
-            "precision": self.config.train_precision(), "max_prompt_length": train.max_prompt_length,
+            "precision": self.config.train_precision().name_in_training(), "max_prompt_length": train.max_prompt_length,
             "max_length": train.max_length,
         });
         let inputs = [("model", &*self.base.hash), ("pairs", &*pairs.hash), ("seed_pairs", &*found.seed_pairs.hash)];
@@ -521,7 +521,7 @@ impl Run<'_> {
             return Ok(());
         }
         let stage_config = json!({
-            "sample": train.theory_pairs, "precision": precision, "beta": train.beta, "seed": config.seed,
+            "sample": train.theory_pairs, "precision": precision.name_in_training(), "beta": train.beta, "seed": config.seed,
             "max_prompt_length": train.max_prompt_length, "max_length": train.max_length,
         });
         let inputs = [("before", &*before.hash), ("after", &*after.hash), ("pairs", &*pairs.hash)];
@@ -571,7 +571,7 @@ impl Run<'_> {
         let config = self.config;
         let at = format!("{name}/evaluate");
         let stage_config = json!({
-            "precision": config.train_precision(), "beta": config.train.beta, "seed": config.seed,
+            "precision": config.train_precision().name_in_training(), "beta": config.train.beta, "seed": config.seed,
             "max_prompt_length": config.train.max_prompt_length, "max_length": config.train.max_length,
         });
         self.stage(&at, stage_config, &[("model", &policy.hash), ("held_out", &yardstick.hash)], |stage| {

@@ -56,6 +56,11 @@ impl Precision {
             other => other.into(),
         }
     }
+
+    /// What stages that train or score are known by, so that none goes on from another arithmetic's results.
+    pub fn name_in_training(self) -> &'static str {
+        drift_train::reference::precision_name(self.in_training())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

@@ -50,7 +50,7 @@ impl Settings<'_> {
     /// For the manifest.
     pub fn to_json(&self) -> Value {
         json!({
-            "train": self.loss.arithmetic(self.method, self.train), "epochs": self.epochs, "precision": self.precision,
+            "train": self.loss.arithmetic(self.method, self.train), "epochs": self.epochs, "precision": self.precision.name_in_training(),
             "seed": self.seed,
         })
     }
